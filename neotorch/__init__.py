@@ -1,0 +1,3 @@
+"""neotorch: an event-driven trial workflow engine."""
+
+__version__ = "0.1.0"
