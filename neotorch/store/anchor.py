@@ -1,0 +1,68 @@
+"""The head of the log, noted outside the database: a chain cannot see that its own tail was cut off."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from pathlib import Path
+
+from neotorch.store.chain import Head
+
+_LINE = re.compile(r"^(\d{1,18}) ([0-9a-f]{64}) (\S+)$")
+
+
+class HeadFile:
+    """An append-only text file, one line `seq hash recorded_at` per commit, written after the commit.
+
+    A process that dies in between leaves the file behind the log, which is harmless; a line it half wrote is skipped
+    when read. Several processes may append: each line is one write to a file opened for appending.
+    """
+
+    def __init__(self, path: Path, *, fsync: bool = False) -> None:
+        """Nothing is opened yet. `fsync` waits for the disk at each line (the log itself always does)."""
+        self.path = path
+        self._fsync = fsync
+        self._descriptor: int | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Create the file of a new log, so that its absence later on means that somebody took it away."""
+        with self._lock:
+            self._open()
+
+    def write(self, head: Head, recorded_at: str) -> None:
+        """Note the head after a commit."""
+        with self._lock:
+            descriptor = self._open()
+            os.write(descriptor, f"{head.seq} {head.hash} {recorded_at}\n".encode())
+            if self._fsync:
+                os.fsync(descriptor)
+
+    def read(self) -> dict[int, str] | None:
+        """Position -> hash of every noted head (the first note of a position holds); None when there is no file."""
+        try:
+            lines = self.path.read_text("ascii", errors="replace").split("\n")
+        except FileNotFoundError:
+            return None
+        noted: dict[int, str] = {}
+        for line in lines:
+            if match := _LINE.match(line):
+                noted.setdefault(int(match[1]), match[2])
+        return noted
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            size = os.fstat(self._descriptor).st_size
+            if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+                os.write(self._descriptor, b"\n")  # close a line that a killed process left half written
+        return self._descriptor

@@ -1,0 +1,16 @@
+"""Alembic's entry point: runs in the connection, and the transaction, that `store.migrate` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from neotorch.store.tables import VERSION_TABLE, metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table=VERSION_TABLE,
+    transactional_ddl=True,  # SQLite can, when BEGIN is ours: all of a migration or nothing
+)
+with context.begin_transaction():
+    context.run_migrations()
