@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import (
@@ -470,8 +470,7 @@ class EndpointsRecalculated(Effect):
     log_seq: Annotated[int, Field(ge=0)]
     """Log position that the result was computed from."""
     result_digest: str
-    values: dict[str, str]
-    """Field -> value as printed; trial figures as `pcr`, patients' as `NT-007/pcr`."""
+    """SHA-256 over all values after the change; the values themselves are the sum of the changes so far."""
     changes: list[EndpointChange]
     explained_by: list[EventId] = []
 
@@ -500,7 +499,7 @@ EVENT: TypeAdapter[AnyFact | AnyEffect] = TypeAdapter(AnyEvent)
 """Reads any event, fact or effect."""
 
 FACT_TYPES: tuple[str, ...] = tuple(c.model_fields["type"].default for c in AnyFact.__args__)  # type: ignore[attr-defined]
-ENDPOINT_TYPES = frozenset({"cycle_given", "pathology", "surgery", "progression", "recurrence", "death"})
+ENDPOINT_TYPES = frozenset({"pathology", "surgery", "progression", "recurrence", "death"})
 """Facts whose arrival triggers a recalculation at once. Others reach the figures with the nightly run."""
 
 
@@ -512,8 +511,3 @@ class Recorded(Model):
     event: AnyEvent
     prev_hash: str
     hash: str
-
-
-def event_instant(event: Recorded) -> datetime:
-    """When the log learnt of the event (UTC)."""
-    return event.recorded_at

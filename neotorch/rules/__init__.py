@@ -1,0 +1,77 @@
+"""What is due: pure functions of (state, study, now). `duties` is the whole list, in order, on one screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from neotorch.domain.calendar import at_hour, local_date
+from neotorch.domain.state import ENDED, Journey, PatientState
+from neotorch.domain.study import Study
+from neotorch.rules.consistency import contradictions
+from neotorch.rules.missing import Finding, missing_items
+from neotorch.rules.notices import Notice, query_notices, reminders, safety_notices
+from neotorch.rules.schedule import ACTIONABLE, VisitPlan, is_complete, journey, visit_plans
+
+
+@dataclass(frozen=True)
+class Duties:
+    """All that is due for one patient at one instant, and when to look again."""
+
+    phase: Journey
+    plans: tuple[VisitPlan, ...]
+    findings: tuple[Finding, ...]
+    """Everything a site has to answer that is past its grace period."""
+    to_raise: tuple[Finding, ...]
+    to_close: tuple[tuple[str, int], ...]
+    """(query, round) of open queries that the data no longer give rise to."""
+    notices: tuple[Notice, ...]
+    later: tuple[datetime, ...]
+    """Instants at which something more will be due, in order."""
+    complete: bool
+    """The 3-year follow-up lies behind."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the journey is over; what is still to be said may follow."""
+        return self.phase in ENDED or self.complete
+
+    @property
+    def awaited(self) -> VisitPlan | None:
+        """The visit that is awaited next: the one to act on first, else the one that opens first."""
+        if self.ended:
+            return None
+        ready = [p for p in self.plans if p.status in ACTIONABLE and p.window]
+        coming = ready or [p for p in self.plans if p.status == "planned" and p.window]
+        return min(coming, key=lambda p: (p.window.target, p.window.opens), default=None)  # type: ignore[union-attr]
+
+
+def duties(state: PatientState, study: Study, now: datetime) -> Duties:
+    """Work out everything that is due for a patient at `now` (aware). The order below is the order of the work."""
+    zone = study.site(state.site).time_zone
+    today = local_date(now, zone)
+    plans = visit_plans(state, study, today)
+    phase = journey(state, study)
+    found = (*contradictions(state, study), *missing_items(state, study, plans))
+    opened = tuple(f for f in found if f.opens_on <= today)
+    to_raise = tuple(f for f in opened if not _is_open(state, f.query))
+    wanted = {f.query for f in found}
+    to_close = tuple((q, t.round) for q, t in state.queries.items() if t.open and q not in wanted)
+    due, later = reminders(state, study, plans, now)
+    later += [at_hour(f.opens_on, 0, zone) for f in found if f.opens_on > today]
+    notices = (*safety_notices(state, study), *due, *query_notices(state, opened))
+    return Duties(
+        phase=phase,
+        plans=plans,
+        findings=opened,
+        to_raise=to_raise,
+        to_close=to_close,
+        notices=notices,
+        later=tuple(sorted(set(later))),
+        complete=phase not in ENDED and is_complete(plans, today),
+    )
+
+
+def _is_open(state: PatientState, query: str) -> bool:
+    trail = state.queries.get(query)
+    return bool(trail and trail.open)

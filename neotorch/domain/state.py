@@ -1,0 +1,306 @@
+"""Patient state: a fold over the log. Total, pure, and independent of the order in which events arrived.
+
+Facts are ordered by (occurred, rank of the kind, id). A correction replaces its target, a retraction removes it; both
+stay in the log. An impossible history gives problems (which become data queries), never an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+
+from neotorch.domain import events as ev
+
+Journey = Literal["screening", "treatment", "surgery", "follow_up", "screen_failure", "withdrawn", "dead"]
+ENDED: frozenset[str] = frozenset({"screen_failure", "withdrawn", "dead"})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a history or a report that cannot be so, and the events that say it."""
+
+    code: str
+    text: str
+    event_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NoticeTrail:
+    """What became of one notice: claims and outcomes by attempt."""
+
+    claims: Mapping[int, datetime] = field(default_factory=dict)
+    sent: ev.NoticeSent | None = None
+    failed: Mapping[int, ev.NoticeFailed] = field(default_factory=dict)
+
+    @property
+    def last_attempt(self) -> int:
+        """Number of the newest attempt, 0 if none."""
+        return max(self.claims, default=0)
+
+    @property
+    def unresolved(self) -> datetime | None:
+        """Instant of a claim without an outcome: being sent now, or cut off while sending."""
+        last = self.last_attempt
+        return None if self.sent or not last or last in self.failed else self.claims[last]
+
+
+@dataclass(frozen=True)
+class QueryTrail:
+    """What became of one query."""
+
+    raised: Mapping[int, ev.QueryRaised] = field(default_factory=dict)
+    raised_at: Mapping[int, datetime] = field(default_factory=dict)
+    closed: frozenset[int] = frozenset()
+    answers: tuple[ev.QueryAnswered, ...] = ()
+
+    @property
+    def round(self) -> int:
+        """How often it was opened."""
+        return max(self.raised, default=0)
+
+    @property
+    def open(self) -> bool:
+        """Whether it is open now."""
+        return self.round > 0 and self.round not in self.closed
+
+
+@dataclass(frozen=True)
+class PatientState:
+    """Everything that is so about one patient, as far as the log tells."""
+
+    subject: str
+    facts: tuple[ev.AnyFact, ...] = ()
+    """Effective facts (no superseded or retracted ones) in clinical order."""
+    superseded: Mapping[str, str] = field(default_factory=dict)
+    """Id of each replaced or retracted event -> id of the event that did it."""
+    consent: ev.Consent | None = None
+    eligibility: ev.Eligibility | None = None
+    enrolment: ev.Enrolment | None = None
+    cycles: Mapping[int, ev.CycleGiven] = field(default_factory=dict)
+    delays: Mapping[int, ev.CycleDelayed] = field(default_factory=dict)
+    dose_changes: tuple[ev.DoseChanged, ...] = ()
+    forms: tuple[ev.FormReceived, ...] = ()
+    held: Mapping[str, ev.VisitHeld] = field(default_factory=dict)
+    missed: Mapping[str, ev.VisitMissed] = field(default_factory=dict)
+    surgeries: tuple[ev.Surgery, ...] = ()
+    pathologies: tuple[ev.Pathology, ...] = ()
+    progressions: tuple[ev.Progression, ...] = ()
+    recurrences: tuple[ev.Recurrence, ...] = ()
+    withdrawal: ev.Withdrawal | None = None
+    lost: ev.LostToFollowUp | None = None
+    death: ev.Death | None = None
+    problems: tuple[Problem, ...] = ()
+    queries: Mapping[str, QueryTrail] = field(default_factory=dict)
+    notices: Mapping[str, NoticeTrail] = field(default_factory=dict)
+    learnt: Mapping[str, ev.Recorded] = field(default_factory=dict, compare=False, repr=False)
+    """Every event of the subject by id, with its place in the log; depends on arrival, so no part of equality."""
+
+    @property
+    def site(self) -> str | None:
+        """Code of the site that took consent."""
+        return self.consent.site if self.consent else None
+
+    @property
+    def first_dose(self) -> date | None:
+        """Date of C1D1, the start of treatment."""
+        return self.cycles[1].occurred if 1 in self.cycles else None
+
+    @property
+    def surgery(self) -> ev.Surgery | None:
+        """The first definitive surgery, which follow-up hangs on."""
+        return self.surgeries[0] if self.surgeries else None
+
+    @property
+    def inoperable(self) -> ev.Progression | None:
+        """The first progression that precludes surgery."""
+        return next((p for p in self.progressions if p.operable is False), None)
+
+    @property
+    def position(self) -> int:
+        """Newest log position among the subject's events."""
+        return max((r.seq for r in self.learnt.values()), default=0)
+
+
+def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
+    """Fold the events of one subject (others are ignored) into its state."""
+    learnt = {r.event.id: r for r in recorded if r.event.subject == subject}
+    every = sorted((r.event for r in learnt.values()), key=lambda e: (e.occurred, e.rank, e.id))
+    superseded, problems = _supersede(every)
+    draft = _Draft()
+    for event in every:
+        if event.id not in superseded:
+            draft.take(event, learnt[event.id].recorded_at)
+    return PatientState(
+        subject=subject,
+        facts=tuple(draft.facts),
+        superseded=superseded,
+        consent=draft.consent,
+        eligibility=draft.eligibility,
+        enrolment=draft.enrolment,
+        cycles=draft.cycles,
+        delays=draft.delays,
+        dose_changes=tuple(draft.dose_changes),
+        forms=tuple(draft.forms),
+        held=draft.held,
+        missed=draft.missed,
+        surgeries=tuple(draft.surgeries),
+        pathologies=tuple(draft.pathologies),
+        progressions=tuple(draft.progressions),
+        recurrences=tuple(draft.recurrences),
+        withdrawal=draft.withdrawal,
+        lost=draft.lost,
+        death=draft.death,
+        problems=(*problems, *draft.problems),
+        queries=draft.query_trails(),
+        notices=draft.notice_trails(),
+        learnt=learnt,
+    )
+
+
+def _supersede(every: list[ev.AnyFact | ev.AnyEffect]) -> tuple[dict[str, str], list[Problem]]:
+    """Return superseded id -> superseding id, and the problems met. A superseded correction supersedes nothing."""
+    by_id = {e.id: e for e in every}
+    claims: dict[str, list[str]] = {}
+    problems: list[Problem] = []
+    for event in every:
+        target = event.retracts if isinstance(event, ev.Retraction) else event.corrects
+        if target is None:
+            continue
+        aim = by_id.get(target)
+        if aim is None:
+            problems.append(Problem("unknown-target", f"refers to {target}, which is not in the log", (event.id,)))
+        elif not isinstance(event, ev.Retraction) and aim.type != event.type:
+            problems.append(Problem("wrong-target", f"a {event.type} cannot correct a {aim.type}", (event.id, target)))
+        else:
+            claims.setdefault(target, []).append(event.id)
+    superseded: dict[str, str] = {}
+
+    def live(event_id: str, path: frozenset[str]) -> bool:
+        if event_id in path:  # events that supersede each other in a circle: nobody could tell which holds
+            return False
+        alive = [c for c in claims.get(event_id, []) if live(c, path | {event_id})]
+        if alive:
+            superseded[event_id] = alive[-1]
+        return not alive
+
+    for event in every:
+        live(event.id, frozenset())
+    for target, ids in claims.items():
+        holding = [i for i in ids if i not in superseded]
+        if len(holding) > 1:
+            problems.append(Problem("two-corrections", f"{target} is corrected by more than one event", (target, *holding)))
+    return superseded, problems
+
+
+class _Draft:
+    """The state while it is being folded."""
+
+    def __init__(self) -> None:
+        self.facts: list[ev.AnyFact] = []
+        self.problems: list[Problem] = []
+        self.consent: ev.Consent | None = None
+        self.eligibility: ev.Eligibility | None = None
+        self.enrolment: ev.Enrolment | None = None
+        self.cycles: dict[int, ev.CycleGiven] = {}
+        self.delays: dict[int, ev.CycleDelayed] = {}
+        self.dose_changes: list[ev.DoseChanged] = []
+        self.forms: list[ev.FormReceived] = []
+        self.held: dict[str, ev.VisitHeld] = {}
+        self.missed: dict[str, ev.VisitMissed] = {}
+        self.surgeries: list[ev.Surgery] = []
+        self.pathologies: list[ev.Pathology] = []
+        self.progressions: list[ev.Progression] = []
+        self.recurrences: list[ev.Recurrence] = []
+        self.withdrawal: ev.Withdrawal | None = None
+        self.lost: ev.LostToFollowUp | None = None
+        self.death: ev.Death | None = None
+        self.raised: dict[str, dict[int, tuple[ev.QueryRaised, datetime]]] = {}
+        self.closed: dict[str, set[int]] = {}
+        self.answers: dict[str, list[ev.QueryAnswered]] = {}
+        self.claims: dict[str, dict[int, datetime]] = {}
+        self.sent: dict[str, ev.NoticeSent] = {}
+        self.failed: dict[str, dict[int, ev.NoticeFailed]] = {}
+
+    def take(self, event: ev.AnyFact | ev.AnyEffect, at: datetime) -> None:  # noqa: C901, PLR0912 - the one match over the union
+        """Add one event; the only place where the kinds of event are told apart for the state."""
+        if isinstance(event, ev.Fact):
+            self.facts.append(event)  # type: ignore[arg-type]
+        match event:
+            case ev.Consent():
+                self.consent = self.consent or event
+            case ev.Eligibility():
+                self.eligibility = event
+            case ev.Enrolment():
+                self.enrolment = event
+            case ev.CycleGiven():
+                self._cycle(event)
+            case ev.CycleDelayed():
+                self.delays[event.cycle] = event
+            case ev.DoseChanged():
+                self.dose_changes.append(event)
+            case ev.FormReceived():
+                self.forms.append(event)
+            case ev.VisitHeld():
+                self.held.setdefault(event.visit, event)
+            case ev.VisitMissed():
+                self.missed[event.visit] = event
+            case ev.Surgery():
+                self.surgeries.append(event)
+            case ev.Pathology():
+                self.pathologies.append(event)
+            case ev.Progression():
+                self.progressions.append(event)
+            case ev.Recurrence():
+                self.recurrences.append(event)
+            case ev.Withdrawal():
+                self.withdrawal = event if event.scope == "study" or self.withdrawal is None else self.withdrawal
+            case ev.LostToFollowUp():
+                self.lost = event
+            case ev.Contact() | ev.DiseaseAssessment():
+                self.lost = None  # heard of again
+            case ev.Death():
+                self.death = self.death or event
+            case ev.QueryAnswered():
+                self.answers.setdefault(event.query, []).append(event)
+            case ev.QueryRaised():
+                self.raised.setdefault(event.query, {})[event.round] = (event, at)
+            case ev.QueryClosed():
+                self.closed.setdefault(event.query, set()).add(event.round)
+            case ev.NoticeClaimed():
+                self.claims.setdefault(event.key, {})[event.attempt] = at
+            case ev.NoticeSent():
+                self.sent[event.key] = event
+            case ev.NoticeFailed():
+                self.failed.setdefault(event.key, {})[event.attempt] = event
+            case (
+                ev.Imaging() | ev.AdverseEvent() | ev.SecondPrimary() | ev.NewTherapy() | ev.Retraction()
+                | ev.EndpointsRecalculated() | ev.Incident()
+            ):  # fmt: skip
+                pass  # read from the facts where needed, or about the trial
+
+    def _cycle(self, event: ev.CycleGiven) -> None:
+        earlier = self.cycles.get(event.cycle)
+        if earlier is None:
+            self.cycles[event.cycle] = event
+            return
+        text = f"cycle {event.cycle} is recorded twice, on {earlier.occurred} and on {event.occurred}"
+        self.problems.append(Problem("cycle-twice", text, (earlier.id, event.id)))
+
+    def query_trails(self) -> dict[str, QueryTrail]:
+        return {
+            query: QueryTrail(
+                raised={n: e for n, (e, _) in rounds.items()},
+                raised_at={n: at for n, (_, at) in rounds.items()},
+                closed=frozenset(self.closed.get(query, ())),
+                answers=tuple(self.answers.get(query, ())),
+            )
+            for query, rounds in self.raised.items()
+        }
+
+    def notice_trails(self) -> dict[str, NoticeTrail]:
+        return {
+            key: NoticeTrail(claims=claims, sent=self.sent.get(key), failed=self.failed.get(key, {}))
+            for key, claims in self.claims.items()
+        }

@@ -1,0 +1,396 @@
+"""The study definition: a dated, versioned YAML file, validated here, with a source beside each value.
+
+What the registry entry does not say is configuration and carries `assumption: true`. Days are calendar days from one
+anchor fact; windows are inclusive. A problem in the file is reported with its path and line.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from neotorch.domain.dates import parse_date
+from neotorch.domain.efs import EfsMap
+from neotorch.domain.errors import NeotorchError
+from neotorch.domain.events import Code, Drug
+
+Days = Annotated[int, Field(ge=-2000, le=4000)]
+Span = Annotated[int, Field(ge=0, le=400)]
+Phase = Literal["screening", "treatment", "surgery", "follow_up"]
+PHASES: tuple[Phase, ...] = ("screening", "treatment", "surgery", "follow_up")
+ANCHOR = re.compile(r"^(consent|planned_start|enrolment|surgery|last_cycle|last_dose|cycle\.\d{1,2}|last_dose\.[a-z_]+)$")
+
+
+class StudyError(NeotorchError):
+    """The study file is not usable."""
+
+
+class Model(BaseModel):
+    """Frozen, no unknown field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Sourced(Model):
+    """A value with its origin."""
+
+    source: Annotated[str, StringConstraints(min_length=3)]
+    """Where the value is from: the registry, a paper with its section, or 'proposed default' with the reason."""
+    assumption: bool
+    """True where the registry entry does not state it."""
+
+
+class Words(Model):
+    """A label in each language that a site may use."""
+
+    en: str
+    zh: str
+
+    def in_(self, language: str) -> str:
+        """Return the label in `language` ('en' or 'zh')."""
+        return self.zh if language == "zh" else self.en
+
+
+class Site(Sourced):
+    """A centre."""
+
+    code: Code
+    name: Words
+    time_zone: str
+    languages: Annotated[list[Literal["en", "zh"]], Field(min_length=1)]
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{value!r} is not a time zone; use an IANA name such as Asia/Shanghai") from None
+        return value
+
+
+class DrugDefinition(Sourced):
+    """A study drug and its days within a cycle."""
+
+    code: Drug
+    label: Words
+    unit: str
+    dose: Annotated[float, Field(gt=0)] | None
+    levels: list[float] = []
+    """Doses from the full one down; empty where the drug is delayed or stopped but never reduced."""
+    days: Annotated[int, Field(ge=1, le=28)] = 1
+    """Number of consecutive days from day 1 of each cycle."""
+    cycles: Annotated[list[int], Field(min_length=1)]
+
+
+class Cycles(Sourced):
+    """The treatment course."""
+
+    count: Annotated[int, Field(ge=1, le=12)]
+    length_days: Annotated[int, Field(ge=7, le=42)]
+    clock_drug: Drug
+    """Cycles follow this drug's day 1; when it is stopped, treatment has ended."""
+
+
+class Item(Model):
+    """One value on a form."""
+
+    label: Words
+    kind: Literal["number", "integer", "text", "date", "boolean", "choice"] = "number"
+    unit: str | None = None
+    low: float | None = None
+    """Plausible limits, inclusive; beyond them intake refuses the value."""
+    high: float | None = None
+    choices: list[str] = []
+    only_if: Literal["residual_invasive"] | None = None
+    """Asked only when so: receptors are not assessable where no invasive cancer is left."""
+
+
+class Form(Sourced):
+    """A group of items. With `event`, the items are fields of that kind of fact rather than of a received form."""
+
+    code: Code
+    label: Words
+    event: Literal["imaging", "surgery", "pathology", "cycle_given", "disease_assessment", "eligibility"] | None = None
+    where: dict[str, str] = {}
+    """With `event`: only facts whose fields have these values, e.g. read: central."""
+    items: dict[Code, Item]
+
+
+class Timing(Model):
+    """anchor + offset with an inclusive window, all in calendar days."""
+
+    anchor: str
+    offset_days: Days
+    window_days_before: Span
+    window_days_after: Span
+
+    @field_validator("anchor")
+    @classmethod
+    def _known_anchor(cls, value: str) -> str:
+        if not ANCHOR.match(value):
+            raise ValueError(
+                f"{value!r} is not an anchor; use consent, planned_start, enrolment, cycle.N, last_cycle, last_dose, "
+                "last_dose.DRUG or surgery"
+            )
+        return value
+
+
+class NotBefore(Model):
+    """The window opens at the earliest this many days after the anchor (a wash-out)."""
+
+    anchor: str
+    days: Annotated[int, Field(ge=0, le=400)]
+
+    _known_anchor = field_validator("anchor")(Timing._known_anchor.__func__)  # type: ignore[attr-defined]
+
+
+class Due(Model):
+    """A form due at a visit; `items` narrows it, `within_days_of_c1d1` bounds how old the values may be at C1D1."""
+
+    form: Code
+    items: list[Code] = []
+    within_days_of_c1d1: Annotated[int, Field(ge=0, le=60)] | None = None
+
+
+def _due(value: object) -> object:
+    return {"form": value} if isinstance(value, str) else value
+
+
+class Visit(Sourced):
+    """One visit of the schedule of activities."""
+
+    code: Code
+    label: Words
+    phase: Phase
+    held_by: Literal["visit", "cycle", "imaging", "surgery", "pathology_local", "pathology_central", "disease_status"]
+    """Which fact shows that it took place. Any visit is also held by `visit_held` or a form received for it."""
+    cycle: int | None = None
+    timing: Annotated[list[Timing], Field(min_length=1)]
+    """Alternatives: the first whose anchor is known counts."""
+    not_before: NotBefore | None = None
+    needs: Literal["treatment", "before_surgery", "surgery", "none"]
+    """What must be so for the visit to be expected: on treatment; not operated yet; operated; nothing."""
+    missed_after_days: Annotated[int, Field(ge=0, le=400)] | None
+    """Days after the window closes from which it counts as missed; null: stays overdue until the site says."""
+    due: list[Annotated[Due, BeforeValidator(_due)]]
+
+
+class Rung(Model):
+    """A reminder: `days` after (negative: before) one of the window's boundaries, at the study's notice hour."""
+
+    name: Literal["ahead", "opens", "closing", "overdue"]
+    at: Literal["opens", "target", "closes"]
+    days: Annotated[int, Field(ge=-60, le=60)]
+
+
+class Reminders(Sourced):
+    """When reminders go out, in the site's local time."""
+
+    hour: Annotated[int, Field(ge=0, le=23)]
+    rungs: Annotated[list[Rung], Field(min_length=1)]
+
+
+class Queries(Sourced):
+    """When a missing item becomes a query."""
+
+    raise_after_days: Annotated[int, Field(ge=0, le=60)]
+
+
+class Recipients(Sourced):
+    """Who is told what: kind of notice -> roles."""
+
+    roles: dict[Code, Words]
+    tell: dict[Literal["reminder", "moved", "query", "safety", "endpoint", "incident"], list[Code]]
+
+    @model_validator(mode="after")
+    def _known_roles(self) -> Self:
+        for kind, roles in self.tell.items():
+            for role in roles:
+                if role not in self.roles:
+                    raise ValueError(f"tell.{kind} names the role {role!r}, which is not under roles")
+        return self
+
+
+class PcrDefinition(Sourced):
+    """Pathologic complete response."""
+
+    definition: Literal["ypT0/Tis ypN0", "ypT0 ypN0", "ypT0/Tis"]
+    level: Annotated[float, Field(gt=0.5, lt=1)]
+    interval: Literal["clopper-pearson"]
+    frame_days: Annotated[int, Field(ge=1)]
+    """Analysis time frame from first dose in days; before its end a patient without pathology is pending."""
+
+
+class RcbDefinition(Sourced):
+    """Share of patients with RCB-0 or RCB-I."""
+
+    classes: list[Literal["RCB-0", "RCB-I", "RCB-II", "RCB-III"]]
+    level: Annotated[float, Field(gt=0.5, lt=1)]
+    interval: Literal["clopper-pearson"]
+    frame_days: Annotated[int, Field(ge=1)]
+
+
+class EfsDefinition(Sourced):
+    """Event-free survival."""
+
+    primary_map: Code
+    level: Annotated[float, Field(gt=0.5, lt=1)]
+    interval: Literal["log-log"]
+    landmarks_days: list[int]
+    maps: Annotated[list[EfsMap], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _primary_exists(self) -> Self:
+        if self.primary_map not in {m.name for m in self.maps}:
+            raise ValueError(f"primary_map is {self.primary_map!r}, and no map has that name")
+        return self
+
+    @property
+    def primary(self) -> EfsMap:
+        """The map that the headline figure uses."""
+        return next(m for m in self.maps if m.name == self.primary_map)
+
+
+class Endpoints(Model):
+    """Endpoint definitions."""
+
+    pcr: PcrDefinition
+    rcb01: RcbDefinition
+    efs: EfsDefinition
+    alpha_split: str
+    """What is said beside two primary endpoints without a stated split of alpha."""
+
+
+class Study(Model):
+    """A whole study file."""
+
+    id: Code
+    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
+    valid_from: Annotated[date, BeforeValidator(parse_date)]
+    title: Words
+    short_title: str
+    subject_pattern: str
+    registry: dict[str, str]
+    sites: Annotated[list[Site], Field(min_length=1)]
+    drugs: Annotated[list[DrugDefinition], Field(min_length=1)]
+    cycles: Cycles
+    forms: list[Form]
+    visits: list[Visit]
+    reminders: Reminders
+    queries: Queries
+    recipients: Recipients
+    endpoints: Endpoints
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        forms = {f.code: f for f in self.forms}
+        drugs = {d.code for d in self.drugs}
+        _unique("forms", [f.code for f in self.forms])
+        _unique("visits", [v.code for v in self.visits])
+        _unique("sites", [s.code for s in self.sites])
+        for n, visit in enumerate(self.visits):
+            for due in visit.due:
+                if due.form not in forms:
+                    raise ValueError(f"visits[{n}] ({visit.code}).due names the form {due.form!r}, which is not under forms")
+                unknown = [i for i in due.items if i not in forms[due.form].items]
+                if unknown:
+                    raise ValueError(f"visits[{n}] ({visit.code}).due: form {due.form} has no item {', '.join(unknown)}")
+            anchors = [t.anchor for t in visit.timing] + ([visit.not_before.anchor] if visit.not_before else [])
+            for anchor in anchors:
+                kind, _, name = anchor.partition(".")
+                if kind == "last_dose" and name and name not in drugs:
+                    raise ValueError(f"visits[{n}] ({visit.code}) is anchored on the drug {name!r}, which is not under drugs")
+                if kind == "cycle" and not 1 <= int(name) <= self.cycles.count:
+                    raise ValueError(f"visits[{n}] ({visit.code}) is anchored on cycle {name}; there are {self.cycles.count}")
+        if self.cycles.clock_drug not in drugs:
+            raise ValueError(f"cycles.clock_drug {self.cycles.clock_drug!r} is not under drugs")
+        return self
+
+    @cached_property
+    def form_by_code(self) -> dict[str, Form]:
+        """Forms by code."""
+        return {f.code: f for f in self.forms}
+
+    @cached_property
+    def visit_by_code(self) -> dict[str, Visit]:
+        """Visits by code."""
+        return {v.code: v for v in self.visits}
+
+    @cached_property
+    def drug_by_code(self) -> dict[str, DrugDefinition]:
+        """Drugs by code."""
+        return {d.code: d for d in self.drugs}
+
+    def site(self, code: str | None) -> Site:
+        """Return the site, or the first one where the code is not (yet) known."""
+        return next((s for s in self.sites if s.code == code), self.sites[0])
+
+
+def _unique(where: str, codes: list[str]) -> None:
+    for code in codes:
+        if codes.count(code) > 1:
+            raise ValueError(f"{where}: the code {code!r} stands there twice")
+
+
+def read_study(text: str, name: str = "study file") -> Study:
+    """Parse and validate a study file's text. StudyError lists every problem with its path and line."""
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        data: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}" if mark else "the file"
+        raise StudyError(
+            f"not readable as YAML: {getattr(error, 'problem', error)}", f"{name}, {line}", "mend the YAML there"
+        ) from None
+    if not isinstance(data, dict):
+        raise StudyError("not a mapping of settings", name, "start from neotorch/studies/neotorch-breast03/1.0.yaml")
+    try:
+        return Study.model_validate(data)
+    except ValidationError as error:
+        problems = [f"{_path(e['loc'])} (line {_line(tree, e['loc'])}): {_words(e)}" for e in error.errors()]
+        raise StudyError("\n".join(problems), name, "mend these lines; a study file is used whole or not at all") from None
+
+
+def _words(error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        return "no such setting; check the spelling"
+    if error["type"] == "missing":
+        return "is missing"
+    return f"{message} (found {error['input']!r})" if not isinstance(error["input"], dict | list) else message
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    return text.lstrip(".") or "the file as a whole"
+
+
+def _line(node: Any, loc: tuple[int | str, ...]) -> int:
+    line: int = node.start_mark.line + 1
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == part), None)
+            if found is None:
+                return line
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line

@@ -1,0 +1,168 @@
+"""What a new fact must satisfy before it may enter the log. Pure; every refusal says field, fault and way out.
+
+Refused is what nobody could act on: an unknown subject, a date to come, a dose after a recorded death. A history that
+looks impossible but may be late truth (a death, a consent, an enrolment, a correction) is taken and becomes a query.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from neotorch.domain import events as ev
+from neotorch.domain.history import history_problems
+from neotorch.domain.state import PatientState, fold
+from neotorch.domain.study import Item, Study
+
+LATE_TRUTH = (ev.Death, ev.Consent, ev.Enrolment, ev.Eligibility, ev.Withdrawal, ev.LostToFollowUp, ev.Retraction)
+NEEDS: Mapping[type[ev.Event], tuple[str, str]] = {
+    ev.CycleGiven: ("enrolment", "enrolment"),
+    ev.CycleDelayed: ("enrolment", "enrolment"),
+    ev.Surgery: ("enrolment", "enrolment"),
+    ev.Pathology: ("surgery", "surgery"),
+}
+"""Fact -> (what of the state must be there, the event to record first)."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a fact is not taken: the field, what is wrong, what to do."""
+
+    field: str
+    what: str
+    todo: str
+
+
+def admit(fact: ev.AnyFact, state: PatientState, study: Study, today: date) -> tuple[Refusal, ...]:
+    """Return all reasons against taking `fact` now; an empty tuple admits it. `today` is the site's local date."""
+    reasons = [*_identity(fact, state, study), *_dates(fact, today), *_targets(fact, state), *_vocabulary(fact, study)]
+    if not reasons:
+        reasons = [*_order(fact, state)]
+    return tuple(reasons)
+
+
+def _identity(fact: ev.AnyFact, state: PatientState, study: Study) -> Iterator[Refusal]:
+    if fact.study != study.id:
+        yield Refusal("study", f"{fact.study!r} is not the study {study.id!r} of this log", f"write {study.id}")
+    if not re.fullmatch(study.subject_pattern, fact.subject):
+        todo = f"subjects of {study.id} match {study.subject_pattern}"
+        yield Refusal("subject", f"{fact.subject!r} is not a subject code of this study", todo)
+    elif isinstance(fact, ev.Consent):
+        if fact.site not in {s.code for s in study.sites}:
+            known = ", ".join(s.code for s in study.sites)
+            yield Refusal("site", f"unknown site {fact.site!r}", f"use one of {known}, or add it to the study file")
+        if state.consent and not fact.corrects:
+            todo = f"to change it, record a consent with corrects: {state.consent.id} and a reason"
+            yield Refusal("type", f"{fact.subject} has consented on {state.consent.occurred} already", todo)
+    elif state.consent is None:
+        yield Refusal("subject", f"{fact.subject} is not known", "record its consent first, or correct the subject code")
+
+
+def _dates(fact: ev.AnyFact, today: date) -> Iterator[Refusal]:
+    if fact.occurred > today:
+        todo = "record what has happened; plans go into planned_start, until, or a booking"
+        yield Refusal("occurred", f"{fact.occurred} is in the future (today is {today} at the site)", todo)
+    if fact.occurred.year < 1990:  # noqa: PLR2004 - earlier than any trial of today; a slip of the keyboard
+        yield Refusal("occurred", f"{fact.occurred} is too long ago", "correct the year")
+
+
+def _targets(fact: ev.AnyFact, state: PatientState) -> Iterator[Refusal]:
+    target = fact.retracts if isinstance(fact, ev.Retraction) else fact.corrects
+    field = "retracts" if isinstance(fact, ev.Retraction) else "corrects"
+    if isinstance(fact, ev.QueryAnswered) and fact.query not in state.queries:
+        todo = f"open ones: {', '.join(q for q, t in state.queries.items() if t.open) or 'none'}"
+        yield Refusal("query", f"no query {fact.query!r} for {fact.subject}", todo)
+    if target is None:
+        return
+    if not fact.reason:
+        yield Refusal("reason", "a correction needs a reason", "say why in `reason` (ICH E6(R3) 4.2.4)")
+    aim = state.learnt.get(target)
+    if aim is None:
+        yield Refusal(field, f"{fact.subject} has no event {target!r}", f"neotorch patient {fact.subject} lists the ids")
+    elif isinstance(aim.event, ev.Effect):
+        yield Refusal(field, f"{target!r} is something the engine did", "correct the fact that led to it")
+    elif not isinstance(fact, ev.Retraction) and aim.event.type != fact.type:
+        todo = "retract the one and record the other"
+        yield Refusal(field, f"{target!r} is a {aim.event.type}; a {fact.type} cannot correct it", todo)
+    elif target in state.superseded and state.superseded[target] != fact.id:
+        by = state.superseded[target]
+        yield Refusal(field, f"{target!r} has been superseded by {by!r} already", f"name {by} instead")
+
+
+def _vocabulary(fact: ev.AnyFact, study: Study) -> Iterator[Refusal]:
+    visit = getattr(fact, "visit", None)
+    if visit is not None and visit not in study.visit_by_code and visit != "UNS":
+        todo = f"use one of {', '.join(study.visit_by_code)}, or UNS for an unscheduled one"
+        yield Refusal("visit", f"{visit!r} is not a visit of study version {study.version}", todo)
+    if isinstance(fact, ev.CycleGiven):
+        for given in fact.drugs:
+            if given.drug not in study.drug_by_code:
+                yield Refusal("drugs", f"unknown drug {given.drug!r}", f"use one of {', '.join(study.drug_by_code)}")
+    if isinstance(fact, ev.DoseChanged) and fact.drug not in study.drug_by_code:
+        yield Refusal("drug", f"unknown drug {fact.drug!r}", f"use one of {', '.join(study.drug_by_code)}")
+    if isinstance(fact, ev.FormReceived):
+        yield from _form(fact, study)
+
+
+def _form(fact: ev.FormReceived, study: Study) -> Iterator[Refusal]:
+    form = study.form_by_code.get(fact.form)
+    if form is None or form.event:
+        entered = ", ".join(f.code for f in study.forms if not f.event)
+        yield Refusal("form", f"{fact.form!r} is not a form to be filled in", f"use one of {entered}")
+        return
+    for name, value in fact.items.items():
+        item = form.items.get(name)
+        if item is None:
+            yield Refusal(f"items.{name}", f"form {form.code} has no such item", f"it has {', '.join(form.items)}")
+        elif not isinstance(value, ev.NotAnswered):
+            fault = item_fault(item, value)
+            if fault:
+                yield Refusal(f"items.{name}", fault, "correct it, or give a status (not_done, unknown, not_applicable) with a reason")
+
+
+def item_fault(item: Item, value: object) -> str | None:
+    """Return what is wrong with an item's value, None if nothing."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    match item.kind:
+        case "number" | "integer" if not number:
+            return f"{value!r} is not a number"
+        case "integer" if number and float(value) != int(value):  # type: ignore[arg-type, call-overload]
+            return f"{value!r} is not a whole number"
+        case "boolean" if not isinstance(value, bool):
+            return f"{value!r} is neither true nor false"
+        case "choice" if item.choices and value not in item.choices:
+            return f"{value!r} is not one of {', '.join(item.choices)}"
+        case "text" | "date" if not isinstance(value, str):
+            return f"{value!r} is not text"
+    if number:
+        unit = f" {item.unit}" if item.unit else ""
+        if item.low is not None and float(value) < item.low:  # type: ignore[arg-type]
+            return f"{value}{unit} is below {item.low:g}{unit}"
+        if item.high is not None and float(value) > item.high:  # type: ignore[arg-type]
+            return f"{value}{unit} is above {item.high:g}{unit}"
+    return None
+
+
+def _order(fact: ev.AnyFact, state: PatientState) -> Iterator[Refusal]:
+    need = NEEDS.get(type(fact))
+    if need and getattr(state, need[0]) is None:
+        yield Refusal("type", f"{fact.type} before {need[1]}: {fact.subject} has none", f"record the {need[1]} first")
+        return
+    if isinstance(fact, LATE_TRUTH) or fact.corrects:
+        return
+    before = {(p.code, p.event_ids) for p in history_problems(state)}
+    for problem in history_problems(with_fact(state, fact)):
+        if (problem.code, problem.event_ids) not in before:
+            todo = "correct the date, or first correct or retract the event that it contradicts: "
+            others = ", ".join(i for i in problem.event_ids if i != fact.id)
+            yield Refusal("occurred", problem.text, todo + others)
+
+
+def with_fact(state: PatientState, fact: ev.AnyFact) -> PatientState:
+    """Return the state as it would be with `fact` recorded next."""
+    latest = max((r.recorded_at for r in state.learnt.values()), default=None)
+    at = latest or ev.parse_instant("2000-01-01T00:00:00Z")
+    new = ev.Recorded.model_construct(seq=state.position + 1, recorded_at=at, event=fact, prev_hash="", hash="")
+    return fold([*state.learnt.values(), new], state.subject)

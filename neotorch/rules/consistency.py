@@ -1,0 +1,34 @@
+"""Checks across facts: contradictions that a site has to resolve before a value can count."""
+
+from __future__ import annotations
+
+from neotorch.domain.efs import survival_conflicts
+from neotorch.domain.history import history_problems
+from neotorch.domain.pcr import agreement
+from neotorch.domain.rcb import rcb_of
+from neotorch.domain.state import PatientState, Problem
+from neotorch.domain.study import Study
+from neotorch.rules.missing import Finding
+from neotorch.rules.schedule import Because
+
+
+def contradictions(state: PatientState, study: Study) -> tuple[Finding, ...]:
+    """Return one finding per kind of contradiction and place, asked at once."""
+    found = [_finding(state, study, None, "history", p) for p in history_problems(state)]
+    for report in state.pathologies:
+        place = {"local": "PATH", "central": "CENTRAL", "adjudication": "ADJUDICATION"}[report.read]
+        problems = [*agreement(report), *((f"rcb-{n}", text) for n, text in enumerate(rcb_of(report).problems, 1))]
+        found += [_finding(state, study, place, "pathology", Problem(c, t, (report.id,))) for c, t in problems]
+    found += [_finding(state, study, None, "survival", p) for p in survival_conflicts(state.facts)]
+    return tuple({f.query: f for f in found}.values())
+
+
+def _finding(state: PatientState, study: Study, visit: str | None, kind: str, problem: Problem) -> Finding:
+    where = f"{visit or kind}/{problem.code}"
+    if kind == "history":
+        where += "/" + "+".join(problem.event_ids)[-60:]
+    learnt = [state.learnt[i].recorded_at.date() for i in problem.event_ids if i in state.learnt]
+    because = Because(f"{kind}.{problem.code}", study.version, event_ids=problem.event_ids, detail=problem.text)
+    opens = min(learnt, default=study.valid_from)
+    title = f"{problem.code.replace('-', ' ')}" + (f" at {visit}" if visit else "")
+    return Finding(f"{state.subject}/{where}", kind, visit, (problem.code,), title, because, opens)

@@ -1,0 +1,105 @@
+"""Settings from `NEOTORCH_*` variables, then `neotorch.toml` in the working folder, then defaults."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from neotorch.domain.errors import NeotorchError
+from neotorch.domain.study import Study, StudyError, read_study
+
+
+class SettingsError(NeotorchError):
+    """The configuration is not usable."""
+
+
+class ChannelSettings(BaseModel):
+    """A notice channel: who listens, where (all sites if none is named), and the apprise URL."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,29}$")]
+    role: str
+    site: str | None = None
+    url: SecretStr
+    language: Annotated[str | None, StringConstraints(pattern="^(en|zh)$")] = None
+
+
+class Settings(BaseSettings):
+    """Everything that may differ from one installation to the next."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NEOTORCH_", env_nested_delimiter="__", toml_file="neotorch.toml", extra="forbid", frozen=True
+    )
+
+    data_dir: Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())] = Path(".neotorch")
+    """Holds the log, its head anchor, the outbox, and Prefect's own files."""
+    database_url: str | None = None
+    """SQLAlchemy URL of the event log; SQLite in the data folder if not set."""
+    study: str = "neotorch-breast03"
+    study_version: str = "1.0"
+    study_file: Path | None = None
+    """A study file of your own, in place of the one that comes with neotorch."""
+    channels: list[ChannelSettings] = Field(default_factory=list)
+    notice_timeout_seconds: Annotated[float, Field(gt=0, le=45)] = 20
+    host: str = "127.0.0.1"
+    prefect_port: Annotated[int, Field(ge=0, le=65535)] = 4200
+    """0: any free port."""
+    work_pool: str = "neotorch"
+    journeys_at_once: Annotated[int, Field(ge=1, le=16)] = 1
+    """Journeys awake at the same time; on SQLite more than 1 or 2 is slower, not faster."""
+    link: str = ""
+    """Address that notices name as the place to act; empty: the worklist command."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        """Order of precedence: arguments, environment, neotorch.toml."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def log_url(self) -> str:
+        """SQLAlchemy URL of the event log."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'log.db'}"
+
+    @property
+    def head_file(self) -> Path:
+        """Where the head of the hash chain is kept outside the database."""
+        return self.data_dir / "head.log"
+
+    @property
+    def outbox(self) -> Path:
+        """Where notices go for whom no channel is configured."""
+        return self.data_dir / "outbox"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; SettingsError names what is wrong and where."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise SettingsError(
+            "; ".join(lines), "NEOTORCH_* or neotorch.toml", "see docs/configuration.md for names and values"
+        ) from None
+
+
+def load_study(settings: Settings) -> Study:
+    """Read the study file that the settings name; StudyError says what is wrong, with path and line."""
+    if settings.study_file:
+        path: Any = settings.study_file
+    else:
+        path = resources.files("neotorch") / "studies" / settings.study / f"{settings.study_version}.yaml"
+    if not path.is_file():
+        raise StudyError(
+            f"no study {settings.study} version {settings.study_version}", str(path),
+            "set NEOTORCH_STUDY and NEOTORCH_STUDY_VERSION to one that is there, or NEOTORCH_STUDY_FILE to your own",
+        )  # fmt: skip
+    return read_study(path.read_text(encoding="utf-8"), path.name)
