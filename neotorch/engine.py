@@ -1,0 +1,437 @@
+"""The engine: joins log, study, rules and channels. Effects happen here, decisions in `rules/`.
+
+record() takes facts in; plan() and perform() are one wake of a patient's journey; recalculate() the trial's endpoints.
+Every effect is claimed in the log before it happens, under an id that can be there only once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, lru_cache
+from typing import Literal, Self
+
+from neotorch.crash import crash_point
+from neotorch.domain import events as ev
+from neotorch.domain.calendar import local_date
+from neotorch.domain.state import PatientState, fold
+from neotorch.domain.study import Study
+from neotorch.notify import Channel, Notifier
+from neotorch.notify import Notice as Message
+from neotorch.plan import Plan, Step, awaiting, endpoint_steps, fact_steps, notice_steps, query_steps, tags, title
+from neotorch.rules import Duties, duties
+from neotorch.rules.admission import Refusal, admit, with_fact
+from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
+from neotorch.rules.notices import Delivery, Notice, delivery_key, deliveries, next_retry
+from neotorch.rules.schedule import Because
+from neotorch.rules.worklist import ORDER, Obligation, obligations, stuck
+from neotorch.settings import Settings, load_settings, load_study
+from neotorch.store.log import EventConflict, EventLog
+from neotorch.stories import story
+
+__all__ = ["Admission", "Engine", "Recalculation", "crash_point", "current_engine"]
+
+IDLE = timedelta(days=30)
+"""A journey with nothing ahead looks again after so long."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What became of one submitted fact."""
+
+    fact: ev.AnyFact
+    outcome: Literal["recorded", "duplicate", "refused", "would be recorded"]
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recalculation:
+    """What a recalculation found."""
+
+    result: TrialResult
+    changes: tuple[ev.EndpointChange, ...]
+    recorded: ev.EndpointsRecalculated | None
+    incident: ev.Incident | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether any value differs from the last recorded result."""
+        return bool(self.changes)
+
+
+@dataclass
+class _Known:
+    """A folded state and what it was folded from."""
+
+    upto: int = 0
+    rows: list[ev.Recorded] = field(default_factory=list)
+    state: PatientState | None = None
+
+
+def utc_now() -> datetime:
+    """Return the present instant in UTC."""
+    return datetime.now(UTC)
+
+
+class Engine:
+    """One study's engine in one process."""
+
+    def __init__(self, settings: Settings, study: Study, log: EventLog, notifier: Notifier, clock: Callable[[], datetime]) -> None:
+        self.settings, self.study, self.log, self.notifier, self.clock = settings, study, log, notifier, clock
+        self._known: dict[str, _Known] = {}
+        self._endpoints: dict[str, tuple[int, date, PatientEndpoints]] = {}
+
+    @classmethod
+    def open(cls, settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now) -> Self:
+        """Open the log (creating or migrating it) and read the study file that the settings name."""
+        settings = settings or load_settings()
+        study = load_study(settings)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        log = EventLog(settings.log_url, study.id, head_file=settings.head_file)
+        log.migrate()
+        channels = [Channel(c.name, c.role, c.site, c.url, c.language) for c in settings.channels]
+        notifier = Notifier(channels, settings.outbox, timeout_seconds=settings.notice_timeout_seconds)
+        return cls(settings, study, log, notifier, clock)
+
+    # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def head(self) -> int:
+        """Return the newest log position."""
+        return self.log.head().seq
+
+    def subjects(self) -> list[str]:
+        """Return all subject codes."""
+        return self.log.subjects()
+
+    def subjects_since(self, seq: int) -> tuple[int, set[str], bool]:
+        """Return (newest position, subjects with events since `seq`, whether an endpoint may have changed)."""
+        fresh = self.log.read(after=seq)
+        moved = {r.event.subject for r in fresh if r.event.subject}
+        bears = any(self._bears_on_endpoints(r.event) for r in fresh)
+        return (fresh[-1].seq if fresh else seq), moved, bears
+
+    def _bears_on_endpoints(self, event: ev.AnyFact | ev.AnyEffect) -> bool:
+        if isinstance(event, ev.Retraction):
+            target = self.log.get(event.retracts)
+            return target is not None and target.event.type in ev.ENDPOINT_TYPES
+        return event.type in ev.ENDPOINT_TYPES or (event.corrects is not None and isinstance(event, ev.CycleGiven))
+
+    def state(self, subject: str, *, as_of: datetime | None = None, until_seq: int | None = None) -> PatientState:
+        """Return a patient's state now, or as it was known at an instant or a log position."""
+        if as_of is not None or until_seq is not None:
+            return fold(self.log.read(subject, known_at=as_of, until_seq=until_seq), subject)
+        known = self._known.setdefault(subject, _Known())
+        fresh = self.log.read(subject, after=known.upto)
+        if fresh or known.state is None:
+            known.rows = [*known.rows, *fresh]
+            known.upto = fresh[-1].seq if fresh else known.upto
+            known.state = fold(known.rows, subject)
+        return known.state
+
+    def duties(self, subject: str, *, as_of: datetime | None = None) -> tuple[PatientState, Duties]:
+        """Return a patient's state and all that is due, now or as of an instant."""
+        state = self.state(subject, as_of=as_of)
+        return state, duties(state, self.study, as_of or self.clock())
+
+    def worklist(self, *, as_of: datetime | None = None, site: str | None = None) -> list[Obligation]:
+        """Return what is to be done for all patients (of one site), most urgent first."""
+        now = as_of or self.clock()
+        lines: list[Obligation] = []
+        for subject in self.subjects():
+            state, due = self.duties(subject, as_of=as_of)
+            if site is None or state.site == site:
+                lines += obligations(state, due, self.study, self.listeners(state.site), now)
+        rows = self.log.read(known_at=as_of)
+        lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.listeners(None), now)
+        return sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key))
+
+    def story_markdown(self, subject: str, *, as_of: datetime | None = None) -> str:
+        """Return one patient's story: open items, visits, endpoints, timeline."""
+        state, due = self.duties(subject, as_of=as_of)
+        now = as_of or self.clock()
+        lines = obligations(state, due, self.study, self.listeners(state.site), now)
+        cut = local_date(now, self.study.site(state.site).time_zone)
+        values = patient_endpoints(state, self.study, cut) if as_of else self.patient_endpoints(state, cut)
+        return story(state, due, values, lines, self.study)
+
+    def today(self, site: str | None = None) -> date:
+        """Return the present date at a site (the first one if none is named)."""
+        return local_date(self.clock(), self.study.site(site).time_zone)
+
+    # ── taking facts in ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def record(self, facts: Sequence[ev.AnyFact], *, dry_run: bool = False, accept_good: bool = False) -> list[Admission]:
+        """Check all facts and record them in one transaction, or none if any is refused (unless `accept_good`).
+
+        Facts of one batch may rest on each other in any order. Returns one Admission per fact, in the order given.
+        """
+        drafts: dict[str, PatientState] = {}
+        bodies: dict[str, str] = {}
+        answers: dict[int, Admission] = {}
+        for index, fact in sorted(enumerate(facts), key=lambda x: (x[1].occurred, x[1].rank, x[0])):
+            state = drafts.get(fact.subject) or self.state(fact.subject)
+            answers[index] = answer = self._admit(fact, state, bodies)
+            if answer.outcome == "recorded":
+                drafts[fact.subject] = with_fact(state, fact)
+                bodies[fact.id] = fact.digest
+        found = [answers[i] for i in range(len(facts))]
+        if dry_run or (not accept_good and any(a.outcome == "refused" for a in found)):
+            return [Admission(a.fact, "would be recorded") if a.outcome == "recorded" else a for a in found]
+        good = [a.fact for a in found if a.outcome == "recorded"]
+        if good:
+            self.log.append(good, now=self.clock())
+        return found
+
+    def _admit(self, fact: ev.AnyFact, state: PatientState, bodies: dict[str, str]) -> Admission:
+        earlier = bodies.get(fact.id)
+        if earlier is None:
+            known = state.learnt.get(fact.id)
+            other = known or self.log.get(fact.id)
+            earlier = other.event.digest if other else None
+        if earlier == fact.digest:
+            return Admission(fact, "duplicate")
+        if earlier is not None:
+            what = f"id {fact.id!r} is in the log with another body (digest {earlier[:12]}, this one {fact.digest[:12]})"
+            todo = f"give the new fact an id of its own; to change the old one add corrects: {fact.id} and a reason"
+            return Admission(fact, "refused", (Refusal("id", what, todo),))
+        site = state.site or getattr(fact, "site", None)
+        refusals = admit(fact, state, self.study, self.today(site if isinstance(site, str) else None))
+        return Admission(fact, "refused" if refusals else "recorded", refusals)
+
+    # ── one wake of a journey ─────────────────────────────────────────────────────────────────────────────────────
+
+    def plan(self, subject: str) -> Plan:
+        """Return what the patient's journey has to do now and when it has to look again."""
+        now = self.clock()
+        state = self.state(subject)
+        due = duties(state, self.study, now)
+        seen = self.log.journey_seen(subject)[1]
+        send, waits = deliveries(list(due.notices), state.notices, self.listeners(state.site), now)
+        later = [t for t in (*due.later, *waits) if t > now]
+        steps = (
+            *fact_steps(state, seen),
+            *endpoint_steps(state, seen, self.patient_endpoints(state, self.today(state.site))),
+            *query_steps(state, due),
+            *notice_steps(send),
+        )
+        done = due.ended and not later
+        return Plan(
+            subject=subject,
+            seen=state.position,
+            steps=steps,
+            until=None if done else min(later, default=now + IDLE),
+            done=done,
+            title=title(state, due),
+            awaiting=awaiting(state, due),
+            tags=tags(state, due, self.study),
+        )
+
+    def mark_seen(self, subject: str, seen: int) -> None:
+        """Note how far the patient's journey has come (a cache: losing it costs one step that repeats the history)."""
+        self.log.mark_seen(subject, None, seen)
+
+    async def perform(self, subject: str | None, step: Step) -> str:
+        """Do one step of a plan. Safe to repeat and to do in two places at once. Returns the outcome in words."""
+        if step.kind == "notice":  # a channel may take seconds, and the loop has other journeys to wake
+            return await asyncio.to_thread(self.perform_now, subject, step)
+        return self.perform_now(subject, step)
+
+    def perform_now(self, subject: str | None, step: Step) -> str:
+        """Do one step, blocking."""
+        match step.kind:
+            case "raise" if step.finding:
+                f = step.finding
+                self._append(ev.QueryRaised(
+                    **self._effect(f"{f.query}/round/{step.round}", subject), query=f.query, round=step.round,
+                    kind=f.kind, visit=f.visit, items=list(f.items),
+                ))  # fmt: skip
+                return f"raised: {step.why}"
+            case "close":
+                number = step.round
+                self._append(ev.QueryClosed(
+                    **self._effect(f"{step.key}/closed/{number}", subject), query=step.key, round=number
+                ))  # fmt: skip
+                return f"closed: {step.why}"
+            case "notice" if step.delivery:
+                return self._deliver(subject, step.delivery)
+            case _:
+                return step.why
+
+    def _effect(self, event_id: str, subject: str | None) -> dict[str, object]:
+        return {"id": event_id, "study": self.study.id, "subject": subject, "occurred": self.today(self._site(subject))}
+
+    def _site(self, subject: str | None) -> str | None:
+        return self.state(subject).site if subject else None
+
+    def _append(self, event: ev.AnyEffect) -> bool:
+        """Append an effect; False if it is in the log already, by whoever."""
+        try:
+            return bool(self.log.append_new([event], now=self.clock()))
+        except EventConflict:  # the same effect, written by another process with another date or trigger
+            return False
+
+    # ── notices ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def listeners(self, site: str | None) -> dict[str, list[tuple[str, str]]]:
+        """Return kind of notice -> (role, channel name) for a site."""
+        return {
+            kind: [(role, channel.name) for role in roles for channel in self.notifier.channels_for(role, site)]
+            for kind, roles in self.study.recipients.tell.items()
+        }
+
+    def _deliver(self, subject: str | None, delivery: Delivery) -> str:
+        base = {"key": delivery.key, "attempt": delivery.attempt, "role": delivery.role, "channel": delivery.channel}
+        tail = f"{delivery.key}/{delivery.attempt}"
+        if not self._append(ev.NoticeClaimed(**self._effect(f"{tail}/claim", subject), **base)):
+            return "somebody else is sending it"
+        crash_point("claim-written")
+        channel = next(c for c in self.notifier.channels_for(delivery.role, self._site(subject)) if c.name == delivery.channel)
+        outcome = self.notifier.send(channel, self._message(delivery, channel))
+        crash_point("sent-not-recorded")
+        now = self.clock()
+        if outcome.ok:
+            self._append(ev.NoticeSent(**self._effect(f"{tail}/sent", subject), **base, at=now))
+            crash_point("effect-recorded")
+            return f"sent to {delivery.role} by {delivery.channel}"
+        retry = next_retry(delivery.attempt, delivery.notice.kind, now) if outcome.transient else None
+        error = (outcome.error or "not delivered")[:300]
+        self._append(ev.NoticeFailed(**self._effect(f"{tail}/failed", subject), **base, error=error, at=now, retry_at=retry))
+        again = f"; again at {retry:%Y-%m-%dT%H:%M:%SZ}" if retry else "; it stands on the worklist"
+        return f"not sent to {delivery.role} by {delivery.channel}: {error}{again}"
+
+    def _message(self, delivery: Delivery, channel: Channel) -> Message:
+        notice = delivery.notice
+        site = self.study.site(None)
+        language = channel.language or site.languages[0]
+        where = self.settings.link or f"neotorch patient {notice.data.get('subject', '')}".strip()
+        data = dict(notice.data) | {
+            "study": self.study.short_title, "why": str(notice.because), "where": where,
+            "possible_repeat": delivery.possible_repeat, "sent_at": self.clock(),
+        }  # fmt: skip
+        return Message(delivery.key, notice.kind, delivery.role, language, data)
+
+    # ── endpoints ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def patient_endpoints(self, state: PatientState, cut: date) -> PatientEndpoints:
+        """Return one patient's endpoint values, kept until a new event or another cut."""
+        kept = self._endpoints.get(state.subject)
+        if kept and kept[:2] == (state.position, cut):
+            return kept[2]
+        values = patient_endpoints(state, self.study, cut)
+        self._endpoints[state.subject] = (state.position, cut, values)
+        return values
+
+    def endpoints(self, *, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None) -> TrialResult:
+        """Return the trial's figures: facts dated up to `cut`, known at `as_of` (or at a log position)."""
+        cut = cut or (local_date(as_of, self.study.sites[0].time_zone) if as_of else self.today())
+        states = [self.state(s, as_of=as_of, until_seq=until_seq) for s in self.subjects()]
+        if as_of is None and until_seq is None:
+            patients = [self.patient_endpoints(s, cut) for s in states]
+        else:
+            patients = [patient_endpoints(s, self.study, cut) for s in states]
+        return trial_result(patients, states, self.study, cut)
+
+    def last_result(self) -> tuple[dict[str, str], ev.EndpointsRecalculated | None]:
+        """Return the values as last recorded (the sum of all changes) and the newest recalculation."""
+        values: dict[str, str] = {}
+        last = None
+        for recorded in self.log.read():
+            if isinstance(recorded.event, ev.EndpointsRecalculated):
+                last = recorded.event
+                _apply(values, last.changes)
+        return values, last
+
+    def recalculate(self, trigger: Literal["event", "nightly", "rebuild"]) -> Recalculation:
+        """Derive all endpoints from the log; record and announce what differs from the last recorded result.
+
+        At night the last recorded result is derived once more from what was known then: if that differs, no event
+        explains it, and it is an incident.
+        """
+        head = self.head()
+        result = self.endpoints()
+        new = result.values()
+        old, last = self.last_result()
+        changes = _diff(old, new)
+        incident = self._unexplained(old, last) if trigger == "nightly" and last else None
+        if not changes:
+            return Recalculation(result, (), None, incident)
+        since = last.log_seq if last else 0
+        moved = {c.subject for c in changes}
+        ids = [r.event.id for r in self.log.read(after=since) if r.event.subject in moved and isinstance(r.event, ev.Fact)]
+        digest = hashlib.sha256(ev.canonical(new)).hexdigest()
+        event = ev.EndpointsRecalculated(
+            **self._effect(f"endpoints/{head}/{digest[:16]}", None), trigger=trigger, log_seq=head,
+            result_digest=digest, changes=list(changes), explained_by=ids[-50:],
+        )  # fmt: skip
+        self._append(event)
+        return Recalculation(result, changes, event, incident)
+
+    def _unexplained(self, old: dict[str, str], last: ev.EndpointsRecalculated) -> ev.Incident | None:
+        again = self.endpoints(cut=last.occurred, until_seq=last.log_seq).values()
+        off = _diff(old, again)
+        if not off:
+            return None
+        fields = ", ".join(f"{c.subject or 'trial'} {c.field}: {c.old} -> {c.new}" for c in off[:5])
+        detail = f"the result of log position {last.log_seq} comes out otherwise today: {fields}"
+        tail = hashlib.sha256(ev.canonical(again)).hexdigest()[:16]
+        incident = ev.Incident(**self._effect(f"incident/endpoints/{last.log_seq}/{tail}", None),
+                               kind="unexplained-endpoint", detail=detail[:500])  # fmt: skip
+        self._append(incident)
+        return incident
+
+    def trial_plan(self) -> tuple[Step, ...]:
+        """Return the notices about the trial as a whole that are due: changed endpoints and incidents."""
+        now = self.clock()
+        state = fold_trial(self.log.read())
+        send, _ = deliveries(list(trial_notices(self.log.read(), self.study)), state, self.listeners(None), now)
+        return tuple(notice_steps(send))
+
+
+def fold_trial(recorded: Iterable[ev.Recorded]) -> dict[str, object]:
+    """Return the notice trails of the trial's own notices."""
+    rows = [r.model_copy(update={"event": r.event.model_copy(update={"subject": "TRIAL"})}) for r in recorded if r.event.subject is None]
+    return dict(fold(rows, "TRIAL").notices)
+
+
+def trial_notices(recorded: Iterable[ev.Recorded], study: Study) -> Iterable[Notice]:
+    """Yield a notice per recalculation that changed a patient's value, and per incident."""
+    for row in recorded:
+        event = row.event
+        because = Because("trial.tell", study.version, event_ids=(event.id,), detail=event.type.replace("_", " "))
+        if isinstance(event, ev.EndpointsRecalculated):
+            patients = [c for c in event.changes if c.subject]
+            if patients:
+                data = {"changes": [c.model_dump() for c in event.changes[:20]], "more": max(0, len(event.changes) - 20)}
+                first = f"{patients[0].subject} {patients[0].field}" + (f" +{len(patients) - 1}" if len(patients) > 1 else "")
+                yield Notice(f"{event.id}/told", "endpoint", f"notice: endpoints changed ({first})", because, data)
+        elif isinstance(event, ev.Incident):
+            data = {"incident": event.kind, "detail": event.detail}
+            yield Notice(f"{event.id}/told", "incident", f"notice: incident {event.kind}", because, data)
+
+
+def _apply(values: dict[str, str], changes: Iterable[ev.EndpointChange]) -> None:
+    for change in changes:
+        name = f"{change.subject}/{change.field}" if change.subject else change.field
+        if change.new is None:
+            values.pop(name, None)
+        else:
+            values[name] = change.new
+
+
+def _diff(old: dict[str, str], new: dict[str, str]) -> tuple[ev.EndpointChange, ...]:
+    found = []
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            subject, _, last = name.rpartition("/")
+            found.append(ev.EndpointChange(subject=subject or None, field=last, old=old.get(name), new=new.get(name)))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def current_engine() -> Engine:
+    """Return the process-wide engine, opened from the settings at first use."""
+    return Engine.open()

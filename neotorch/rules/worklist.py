@@ -1,0 +1,90 @@
+"""The worklist: everything somebody has to do, each line with its why. Worked out from the log whenever it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+from neotorch.domain.calendar import local_date
+from neotorch.domain.state import NoticeTrail, PatientState
+from neotorch.domain.study import Study
+from neotorch.rules import Duties
+from neotorch.rules.notices import Notice, delivery_key, outlook
+from neotorch.rules.schedule import ACTIONABLE
+
+Kind = Literal["visit", "query", "notice"]
+ORDER = ("undelivered", "overdue", "due", "late", "query", "open")
+
+
+@dataclass(frozen=True)
+class Obligation:
+    """One line of the worklist. `key` stays the same as long as the matter does."""
+
+    key: str
+    kind: Kind
+    status: str
+    subject: str
+    site: str | None
+    what: str
+    since: date
+    until: date | None
+    why: str
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Return the line as plain values."""
+        return {
+            "key": self.key, "kind": self.kind, "status": self.status, "subject": self.subject, "site": self.site,
+            "what": self.what, "since": str(self.since), "until": str(self.until) if self.until else None,
+            "why": self.why,
+        }  # fmt: skip
+
+
+def obligations(
+    state: PatientState, duties: Duties, study: Study, listeners: Mapping[str, list[tuple[str, str]]], now: datetime
+) -> tuple[Obligation, ...]:
+    """Return one patient's open matters: visits to hold, queries to answer, notices that did not get through."""
+    lines = [*_visits(state, duties), *_queries(state, duties, study), *stuck(state, list(duties.notices), state.notices, listeners, now)]
+    return tuple(sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key)))
+
+
+def _visits(state: PatientState, duties: Duties) -> Iterable[Obligation]:
+    for plan in duties.plans:
+        if plan.status in ACTIONABLE and plan.window:
+            what = f"{plan.code} {plan.visit.label.en}: target {plan.window.target}"
+            yield Obligation(
+                f"{state.subject}/{plan.code}", "visit", plan.status, state.subject, state.site, what,
+                plan.window.opens, plan.window.closes, str(plan.because),
+            )  # fmt: skip
+
+
+def _queries(state: PatientState, duties: Duties, study: Study) -> Iterable[Obligation]:
+    zone = study.site(state.site).time_zone
+    by_key = {f.query: f for f in duties.findings}
+    for query, finding in by_key.items():
+        trail = state.queries.get(query)
+        asked = local_date(trail.raised_at[trail.round], zone) if trail and trail.open else finding.opens_on
+        answered = ", answered, the data still lack it" if trail and trail.answers else ""
+        yield Obligation(
+            query, "query", "query", state.subject, state.site, finding.title + answered, asked, None, str(finding.because)
+        )
+
+
+def stuck(
+    state: PatientState | None, notices: list[Notice], trails: Mapping[str, NoticeTrail],
+    listeners: Mapping[str, list[tuple[str, str]]], now: datetime,
+) -> Iterable[Obligation]:  # fmt: skip
+    """Yield the notices that are due and did not get through, or of which nobody can say whether they did."""
+    for notice in notices:
+        for role, channel in listeners.get(notice.kind, []):
+            key = delivery_key(notice.key, role, channel)
+            trail = trails.get(key)
+            view = outlook(trail, notice.kind, now)
+            if trail and (view.verdict == "stuck" or (view.verdict == "wait" and view.why)):
+                again = f"; tried again at {view.until:%Y-%m-%d %H:%M} UTC" if view.until else ""
+                yield Obligation(
+                    key, "notice", "undelivered", state.subject if state else "", state.site if state else None,
+                    f"{notice.title} to {role} by {channel}: {view.why}{again}",
+                    min(trail.claims.values()).date(), None, str(notice.because),
+                )  # fmt: skip
