@@ -39,7 +39,7 @@ def _parse(url: str) -> URL:
     todo = "Use sqlite:///path/to/file.db or postgresql://user@host/database."
     try:
         parsed = make_url(url.replace("postgres://", "postgresql://", 1))
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise BadInput("this is not a database URL", "database_url", todo) from None  # it may hold a password
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
         raise BadInput(f"{parsed.get_backend_name()} is not supported", "database_url", todo)
