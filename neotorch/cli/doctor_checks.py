@@ -1,0 +1,183 @@
+"""What `neotorch doctor` looks at: each check says what it found and, where something is wrong, what to do."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+PYTHON = ((3, 11), (3, 14))
+SQLITE = (3, 35, 0)
+"""The first with RETURNING, which one-statement claims need."""
+DISK_MIN_BYTES = 200 * 1024**2
+CLOCK_EARLIEST = datetime.fromisoformat("2025-01-01T00:00:00+00:00")
+"""No machine of this software can truly have an earlier time; its clock has not been set."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. `todo` is empty where `ok`."""
+
+    name: str
+    ok: bool
+    detail: str
+    todo: str = ""
+
+
+class ChannelVerdict(Protocol):
+    """What a channel's own check returns."""
+
+    @property
+    def channel(self) -> str: ...  # noqa: D102 - the names say it
+    @property
+    def ok(self) -> bool: ...  # noqa: D102
+    @property
+    def wrong(self) -> str: ...  # noqa: D102
+    @property
+    def todo(self) -> str: ...  # noqa: D102
+
+
+def python_version(version: tuple[int, int] = sys.version_info[:2]) -> Check:
+    """Whether this Python is one the packages are locked for."""
+    low, high = PYTHON
+    ok = low <= version < high
+    todo = "" if ok else f"use Python {low[0]}.{low[1]} to {high[0]}.{high[1] - 1}"
+    return Check("python", ok, f"Python {version[0]}.{version[1]}", todo)
+
+
+def packages(name: str = "neotorch") -> Iterator[Check]:
+    """Whether each package that ours declares is there, within its bounds."""
+    from packaging.requirements import Requirement  # noqa: PLC0415 - only doctor needs it
+
+    try:
+        declared = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        yield Check(f"package {name}", False, "is not installed", "install it: pip install .")
+        return
+    for requirement in map(Requirement, declared):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield _package(requirement.name, str(requirement.specifier), requirement.specifier.contains)
+
+
+def _package(name: str, bounds: str, contains: object) -> Check:
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Check(f"package {name}", False, "is not installed", f"pip install '{name}{bounds}'")
+    ok = bool(contains(version, prereleases=True))  # type: ignore[operator]
+    todo = "" if ok else f"pip install '{name}{bounds}'"
+    return Check(f"package {name}", ok, f"{version}, wanted {bounds or 'any'}", todo)
+
+
+def data_folder(folder: Path) -> Check:
+    """Whether files can be written, flushed and renamed in the data folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".doctor-") as inner:
+            part = Path(inner) / "part"
+            part.write_text("x", encoding="utf-8")
+            part.replace(Path(inner) / "whole")
+    except OSError as error:
+        todo = "give this user the right to write there, or set NEOTORCH_DATA_DIR to another folder"
+        return Check("data folder", False, f"{folder}: {error.strerror}", todo)
+    return Check("data folder", True, f"{folder} can be written")
+
+
+def disk_space(folder: Path, least_bytes: int = DISK_MIN_BYTES) -> Check:
+    """Whether the disk of the data folder has room."""
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    ok = free > least_bytes
+    todo = "" if ok else f"free at least {least_bytes // 1024**2} MB, or set NEOTORCH_DATA_DIR to another disk"
+    return Check("disk space", ok, f"{free // 1024**2} MB free", todo)
+
+
+def sqlite(folder: Path, version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Check:
+    """Whether SQLite is new enough and its write-ahead log works on the data folder's file system."""
+    words = ".".join(map(str, version))
+    if version < SQLITE:
+        todo = "use a newer Python build, or set NEOTORCH_DATABASE_URL to a Postgres database"
+        return Check("sqlite", False, f"SQLite {words} is older than {'.'.join(map(str, SQLITE))}", todo)
+    todo = "use a local disk (not a network share), or set NEOTORCH_DATABASE_URL to a Postgres database"
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".doctor-") as inner:
+            mode = _journal_mode(Path(inner) / "probe.db")
+    except (OSError, sqlite3.Error) as error:
+        return Check("sqlite", False, f"no database can be made in {folder}: {error}", todo)
+    ok = mode == "wal"
+    return Check("sqlite", ok, f"SQLite {words}, journal mode {mode}", "" if ok else todo)
+
+
+def _journal_mode(file: Path) -> str:
+    with closing(sqlite3.connect(file)) as database:
+        mode = str(database.execute("PRAGMA journal_mode=WAL").fetchone()[0])
+        database.execute("CREATE TABLE probe (x)")
+        database.execute("INSERT INTO probe VALUES (1)")
+        database.commit()
+    return mode
+
+
+def clock(now: datetime) -> Check:
+    """Whether the machine's clock has been set at all. `now` is an aware instant."""
+    ok = now > CLOCK_EARLIEST
+    return Check("clock", ok, now.isoformat(timespec="seconds"), "" if ok else "set the clock, best by NTP")
+
+
+def time_zone(name: str) -> Check:
+    """Whether the zone database knows the zone."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return Check(
+            f"time zone {name}", False, "is not in the zone database", "install the tzdata package: pip install tzdata"
+        )
+    return Check(f"time zone {name}", True, "known")
+
+
+def port_free(host: str, port: int, setting: str = "NEOTORCH_PREFECT_PORT") -> Check:
+    """Whether the port can be opened; 0 stands for any."""
+    name = f"port {port or 'any'}"
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            todo = f"stop what uses it (perhaps neotorch is already up), or set {setting}"
+            return Check(name, False, f"cannot be opened on {host}: {error.strerror}", todo)
+    return Check(name, True, f"free on {host}")
+
+
+def channel(verdict: ChannelVerdict) -> Check:
+    """Return a notice channel's own verdict as a check."""
+    return Check(f"channel {verdict.channel}", verdict.ok, verdict.wrong or "usable", verdict.todo)
+
+
+def listeners(unheard: Iterable[tuple[str, str]], outbox: Path) -> Check:
+    """Who has no channel. Their notices are not lost, so it is no failure, but somebody has to look into the folder."""
+    who = ", ".join(f"{role} at {site}" for role, site in unheard)
+    return Check(
+        "listeners", True, f"no channel for {who}: see the folder {outbox}" if who else "every role has a channel"
+    )
+
+
+def machine(data_dir: Path, zones: Collection[str], host: str, port: int, now: datetime) -> Iterator[Check]:
+    """Everything but the channels, in the order in which a fault would hide the next."""
+    yield python_version()
+    yield from packages()
+    yield data_folder(data_dir)
+    yield disk_space(data_dir)
+    yield sqlite(data_dir)
+    yield clock(now)
+    for zone in dict.fromkeys(("Asia/Shanghai", *zones)):
+        yield time_zone(zone)
+    yield port_free(host, port)
