@@ -31,7 +31,7 @@ from neotorch.rules.schedule import Because
 from neotorch.rules.worklist import ORDER, Obligation, obligations, stuck
 from neotorch.settings import Settings, load_settings, load_study
 from neotorch.store.log import EventConflict, EventLog
-from neotorch.stories import story
+from neotorch.stories import explain_key, story
 
 __all__ = ["Admission", "Engine", "Recalculation", "crash_point", "current_engine"]
 
@@ -94,7 +94,10 @@ class Engine:
         log = EventLog(settings.log_url, study.id, head_file=settings.head_file)
         log.migrate()
         channels = [Channel(c.name, c.role, c.site, c.url, c.language) for c in settings.channels]
-        notifier = Notifier(channels, settings.outbox, timeout_seconds=settings.notice_timeout_seconds)
+        notifier = Notifier(
+            channels, settings.outbox, timeout_seconds=settings.notice_timeout_seconds,
+            roles=set(study.recipients.roles), sites={s.code for s in study.sites},
+        )  # fmt: skip
         return cls(settings, study, log, notifier, clock)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,9 +157,26 @@ class Engine:
         state, due = self.duties(subject, as_of=as_of)
         now = as_of or self.clock()
         lines = obligations(state, due, self.study, self.listeners(state.site), now)
-        cut = local_date(now, self.study.site(state.site).time_zone)
-        values = patient_endpoints(state, self.study, cut) if as_of else self.patient_endpoints(state, cut)
-        return story(state, due, values, lines, self.study)
+        return story(state, due, self._values(subject, as_of), lines, self.study)
+
+    def explain(self, key: str, *, as_of: datetime | None = None) -> dict[str, str]:
+        """Return what stands behind a key: a worklist line, visit, query, endpoint, event or notice; empty if nothing."""
+        found = self.log.get(key)
+        if found:
+            subject = found.event.subject
+            by = self.state(subject).superseded.get(key, "") if subject else ""
+            body = {k: str(v) for k, v in found.event.body.items()}
+            place = {"position": str(found.seq), "recorded at": found.recorded_at.isoformat(), "hash": found.hash}
+            return body | place | ({"superseded by": by} if by else {})
+        subject = key.split("/", 1)[0]
+        if subject not in self.subjects():
+            return {}
+        return explain_key(key, *self.duties(subject, as_of=as_of), self._values(subject, as_of))
+
+    def _values(self, subject: str, as_of: datetime | None) -> PatientEndpoints:
+        state = self.state(subject, as_of=as_of)
+        cut = local_date(as_of or self.clock(), self.study.site(state.site).time_zone)
+        return patient_endpoints(state, self.study, cut) if as_of else self.patient_endpoints(state, cut)
 
     def today(self, site: str | None = None) -> date:
         """Return the present date at a site (the first one if none is named)."""
@@ -297,9 +317,12 @@ class Engine:
             self._append(ev.NoticeSent(**self._effect(f"{tail}/sent", subject), **base, at=now))
             crash_point("effect-recorded")
             return f"sent to {delivery.role} by {delivery.channel}"
-        retry = next_retry(delivery.attempt, delivery.notice.kind, now) if outcome.transient else None
+        retry = next_retry(delivery.attempt, delivery.notice.kind, now, in_doubt=outcome.in_doubt) if outcome.transient else None
         error = (outcome.error or "not delivered")[:300]
-        self._append(ev.NoticeFailed(**self._effect(f"{tail}/failed", subject), **base, error=error, at=now, retry_at=retry))
+        self._append(ev.NoticeFailed(
+            **self._effect(f"{tail}/failed", subject), **base, error=error, at=now, retry_at=retry,
+            in_doubt=outcome.in_doubt,
+        ))  # fmt: skip
         again = f"; again at {retry:%Y-%m-%dT%H:%M:%SZ}" if retry else "; it stands on the worklist"
         return f"not sent to {delivery.role} by {delivery.channel}: {error}{again}"
 
@@ -308,8 +331,8 @@ class Engine:
         site = self.study.site(None)
         language = channel.language or site.languages[0]
         where = self.settings.link or f"neotorch patient {notice.data.get('subject', '')}".strip()
-        data = dict(notice.data) | {
-            "study": self.study.short_title, "why": str(notice.because), "where": where,
+        data = dict(notice.data) | notice.because.fields() | {
+            "study": f"{self.study.short_title} {self.study.version}", "where": where,
             "possible_repeat": delivery.possible_repeat, "sent_at": self.clock(),
         }  # fmt: skip
         return Message(delivery.key, notice.kind, delivery.role, language, data)
@@ -405,11 +428,11 @@ def trial_notices(recorded: Iterable[ev.Recorded], study: Study) -> Iterable[Not
         if isinstance(event, ev.EndpointsRecalculated):
             patients = [c for c in event.changes if c.subject]
             if patients:
-                data = {"changes": [c.model_dump() for c in event.changes[:20]], "more": max(0, len(event.changes) - 20)}
                 first = f"{patients[0].subject} {patients[0].field}" + (f" +{len(patients) - 1}" if len(patients) > 1 else "")
+                data: dict[str, object] = {"changes": [c.model_dump() for c in event.changes], "what": first}
                 yield Notice(f"{event.id}/told", "endpoint", f"notice: endpoints changed ({first})", because, data)
         elif isinstance(event, ev.Incident):
-            data = {"incident": event.kind, "detail": event.detail}
+            data = {"what": f"{event.kind}: {event.detail}"}
             yield Notice(f"{event.id}/told", "incident", f"notice: incident {event.kind}", because, data)
 
 

@@ -38,6 +38,35 @@ def story(
     return "\n\n".join(parts) + "\n"
 
 
+def explain_key(key: str, state: PatientState, duties: Duties, values: PatientEndpoints) -> dict[str, str]:
+    """Return what stands behind a visit, query, endpoint or notice key of one patient; empty if nothing does."""
+    for plan in duties.plans:
+        if key == f"{state.subject}/{plan.code}":
+            span = f"{plan.window.opens} to {plan.window.closes}, target {plan.window.target}" if plan.window else "none yet"
+            held = {"held on": str(plan.held_on), "shown by": ", ".join(plan.evidence)} if plan.held_on else {}
+            return {"visit": plan.visit.label.en, "status": plan.status, "window": span, **held, "because": str(plan.because),
+                    "source": plan.visit.source}  # fmt: skip
+    finding = next((f for f in duties.findings if f.query == key), None)
+    trail = state.queries.get(key)
+    if finding or trail:
+        status = "open" if trail and trail.open else "closed: the data answer it" if trail else "about to be raised"
+        because = str(finding.because) if finding else "no longer given by the data"
+        return {"query": finding.title if finding else key, "status": status, "round": str(trail.round if trail else 0), "because": because}
+    for name, verdict in (("pcr", values.pcr), ("rcb01", values.rcb01)):
+        if key == f"{state.subject}/{name}":
+            return {"endpoint": name, "value": verdict.answer, "because": verdict.reason, "events": ", ".join(verdict.event_ids)}
+    if key == f"{state.subject}/rcb" and values.rcb:
+        return {"endpoint": "rcb", "value": f"{values.rcb.rcb_class} ({values.rcb.index})", "because": values.rcb.reason}
+    if key == f"{state.subject}/efs":
+        return {"endpoint": "efs", "value": values.efs_headline, "because": values.efs.reason, "events": ", ".join(values.efs.event_ids)}
+    notice = state.notices.get(key)
+    if notice:
+        sent = f"sent {notice.sent.at.isoformat()}" if notice.sent else "not known to have arrived"
+        return {"notice": key, "status": sent, "attempts": str(notice.last_attempt),
+                **{f"failure {n}": f.error for n, f in notice.failed.items()}}  # fmt: skip
+    return {}
+
+
 def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(str(c).replace("|", "/") for c in line) + " |" for line in lines)

@@ -432,6 +432,8 @@ class NoticeFailed(Effect):
     error: Annotated[str, StringConstraints(max_length=300)]
     at: IsoInstant
     retry_at: IsoInstant | None
+    in_doubt: bool = False
+    """No answer came: it may have arrived all the same."""
 
 
 class QueryRaised(Effect):

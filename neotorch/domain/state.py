@@ -45,6 +45,11 @@ class NoticeTrail:
         last = self.last_attempt
         return None if self.sent or not last or last in self.failed else self.claims[last]
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether any attempt may have arrived although nobody said so."""
+        return any(n not in self.failed or self.failed[n].in_doubt for n in self.claims)
+
 
 @dataclass(frozen=True)
 class QueryTrail:

@@ -17,9 +17,9 @@ def contradictions(state: PatientState, study: Study) -> tuple[Finding, ...]:
     found = [_finding(state, study, None, "history", p) for p in history_problems(state)]
     for report in state.pathologies:
         place = {"local": "PATH", "central": "CENTRAL", "adjudication": "ADJUDICATION"}[report.read]
-        problems = [*agreement(report), *((f"rcb-{n}", text) for n, text in enumerate(rcb_of(report).problems, 1))]
+        problems = [*agreement(report), *((f"rcb-{p.code}", p.text) for p in rcb_of(report).problems)]
         found += [_finding(state, study, place, "pathology", Problem(c, t, (report.id,))) for c, t in problems]
-    found += [_finding(state, study, None, "survival", p) for p in survival_conflicts(state.facts)]
+    found += [_finding(state, study, None, "survival", Problem(c.code, c.text, c.event_ids)) for c in survival_conflicts(state.facts)]
     return tuple({f.query: f for f in found}.values())
 
 

@@ -70,8 +70,13 @@ def delivery_key(notice_key: str, role: str, channel: str) -> str:
     return f"{notice_key}/{role}/{channel}"
 
 
-def next_retry(attempt: int, kind: str, now: datetime) -> datetime | None:
-    """Return when to try again after the failed `attempt` (1 is the first), None for no more."""
+def next_retry(attempt: int, kind: str, now: datetime, *, in_doubt: bool) -> datetime | None:
+    """Return when to try again after the failed `attempt` (1 is the first), None for no more.
+
+    What may have arrived is tried again only if its kind must never be lost.
+    """
+    if in_doubt and kind not in NEVER_LOST:
+        return None
     if attempt <= len(BACKOFF):
         return now + BACKOFF[attempt - 1]
     return now + BACKOFF[-1] if kind in NEVER_LOST else None
@@ -120,9 +125,9 @@ def reminders(
         reached = [rung for at, rung in days if at <= now]
         told = _told_target(state, plan.code)
         if reached and not (reached[-1].name != "overdue" and plan.status == "overdue"):
-            due.append(_reminder(state, plan, reached[-1], told))
+            due.append(_reminder(state, study, plan, reached[-1], told))
         elif told and told != plan.window.target:
-            due.append(_moved(state, plan, told))
+            due.append(_moved(state, study, plan, told))
     return due, later
 
 
@@ -138,7 +143,7 @@ def _told_target(state: PatientState, visit: str) -> date | None:
 RUNGS = frozenset({"ahead", "opens", "closing", "overdue", "moved"})
 
 
-def _visit_data(state: PatientState, plan: VisitPlan) -> dict[str, object]:
+def _visit_data(state: PatientState, study: Study, plan: VisitPlan) -> dict[str, object]:
     assert plan.window is not None  # noqa: S101 - only visits with a window are reminded of
     return {
         "subject": state.subject,
@@ -147,13 +152,13 @@ def _visit_data(state: PatientState, plan: VisitPlan) -> dict[str, object]:
         "opens": plan.window.opens,
         "target": plan.window.target,
         "closes": plan.window.closes,
-        "due_forms": [d.form for d in plan.visit.due],
+        "due": [study.form_by_code[d.form].label.model_dump() for d in plan.visit.due],
     }
 
 
-def _reminder(state: PatientState, plan: VisitPlan, rung: Rung, told: date | None) -> Notice:
+def _reminder(state: PatientState, study: Study, plan: VisitPlan, rung: Rung, told: date | None) -> Notice:
     assert plan.window is not None  # noqa: S101 - see above
-    data = _visit_data(state, plan) | {"rung": rung.name}
+    data = _visit_data(state, study, plan) | {"rung": rung.name}
     if told and told != plan.window.target:
         data["moved_from"] = told
     word = "overdue" if rung.name == "overdue" else "reminder"
@@ -161,10 +166,10 @@ def _reminder(state: PatientState, plan: VisitPlan, rung: Rung, told: date | Non
     return Notice(key, "reminder", f"{plan.code} {word}", plan.because, data)
 
 
-def _moved(state: PatientState, plan: VisitPlan, told: date) -> Notice:
+def _moved(state: PatientState, study: Study, plan: VisitPlan, told: date) -> Notice:
     assert plan.window is not None  # noqa: S101 - see above
     key = f"{state.subject}/{plan.code}/moved/{plan.window.target}"
-    return Notice(key, "moved", f"{plan.code} moved", plan.because, _visit_data(state, plan) | {"moved_from": told})
+    return Notice(key, "moved", f"{plan.code} moved", plan.because, _visit_data(state, study, plan) | {"moved_from": told})
 
 
 def query_notices(state: PatientState, findings: tuple[Finding, ...]) -> list[Notice]:
@@ -173,7 +178,8 @@ def query_notices(state: PatientState, findings: tuple[Finding, ...]) -> list[No
     for finding in findings:
         trail = state.queries.get(finding.query)
         if trail and trail.open:
-            data = {"subject": state.subject, "visit": finding.visit, "items": list(finding.items), "what": finding.title}
+            data = {"subject": state.subject, "visit": finding.visit, "items": list(finding.items), "what": finding.title,
+                    "state": "raised"}  # fmt: skip
             key = f"{finding.query}/asked/{trail.round}"
             found.append(Notice(key, "query", f"notice: {finding.title}", finding.because, data))
     return found
@@ -185,7 +191,7 @@ def safety_notices(state: PatientState, study: Study) -> list[Notice]:
     for fact in state.facts:
         what = _safety(fact)
         if what:
-            data = {"subject": state.subject, "what": what, "occurred": fact.occurred, "event": fact.id}
+            data = {"subject": state.subject, "what": what, "occurred": fact.occurred}
             because = Because("safety.tell", study.version, event_ids=(fact.id,), detail=f"{what} on {fact.occurred}")
             title = f"notice: {what.replace('_', ' ')}"
             found.append(Notice(f"{fact.id}/told", "safety", title, because, data, state.learnt[fact.id].recorded_at))
@@ -226,7 +232,7 @@ def deliveries(
             view = outlook(trail, notice.kind, now)
             if view.verdict == "send":
                 attempt = (trail.last_attempt if trail else 0) + 1
-                send.append(Delivery(notice, role, channel, attempt, possible_repeat=bool(trail and trail.unresolved)))
+                send.append(Delivery(notice, role, channel, attempt, possible_repeat=bool(trail and trail.in_doubt)))
             elif view.until:
                 later.append(view.until)
     return send, later

@@ -47,6 +47,18 @@ class Because:
             parts.append(f"from {', '.join(self.event_ids)}")
         return "; ".join(parts)
 
+    def fields(self) -> dict[str, object]:
+        """Return the reason as the values that a notice words in its reader's language."""
+        found: dict[str, object] = {"rule": self.rule}
+        if self.detail:
+            found["why"] = self.detail
+        if self.anchor and self.timing:
+            found |= {
+                "anchor": self.anchor.name, "anchor_day": self.anchor.day, "offset_days": self.timing.offset_days,
+                "window_before": self.timing.window_days_before, "window_after": self.timing.window_days_after,
+            }  # fmt: skip
+        return found
+
 
 @dataclass(frozen=True)
 class VisitPlan:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -26,13 +26,19 @@ SQLITE_PRAGMAS = (
     "PRAGMA recursive_triggers=ON",  # else INSERT OR REPLACE deletes without asking the triggers
 )
 
+POSTGRES_SETTINGS = (
+    f"SET lock_timeout = {BUSY_TIMEOUT_MS}",
+    # A prepared plan made while the log was small would scan all of it later on; so plans follow its size.
+    "SET plan_cache_mode = force_custom_plan",
+)
+
 
 def open_engine(url: str) -> Engine:
     """Return an engine for `sqlite:///FILE` or `postgresql://...`; BadInput for anything else."""
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
-    return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    return _postgres(parsed)
 
 
 def _parse(url: str) -> URL:
@@ -54,17 +60,40 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver's own late BEGIN would make every writer a deferred one
+        connection.isolation_level = None  # BEGIN is ours: the driver's own comes late, and deferred
         for pragma in SQLITE_PRAGMAS:
             connection.execute(pragma)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A deferred writer that finds the log moved on gets SQLITE_BUSY at once, whatever the timeout.
-        writer = connection.get_execution_options().get("writer", False)
+        writer = connection.get_execution_options().get("writer")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
 
     return engine
+
+
+def _postgres(url: URL) -> Engine:
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: Any, _record: object) -> None:
+        connection.autocommit = True  # BEGIN is ours: it can take the lock in the same round trip
+        for setting in POSTGRES_SETTINGS:
+            connection.execute(setting)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writer = connection.get_execution_options().get("writer")
+        lock = f"; SELECT pg_advisory_xact_lock({_lock_key(writer)})" if writer else ""
+        connection.exec_driver_sql(f"BEGIN{lock}")
+
+    return engine
+
+
+def _lock_key(name: str) -> int:
+    """Signed 64-bit number that stands for `name` among Postgres's advisory locks."""
+    return int.from_bytes(hashlib.sha256(f"neotorch:{name}".encode()).digest()[:8], signed=True)
 
 
 @contextmanager
@@ -77,20 +106,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine, name: str) -> Iterator[Connection]:
     """A transaction that is the only writer of `name` until it ends; commits unless an exception leaves it."""
-    with _in_words(engine), engine.connect() as plain:
-        connection = plain.execution_options(writer=True)
-        with connection.begin():
-            if engine.dialect.name == "postgresql":
-                connection.execute(_LOCK, {"key": _lock_key(name)})
-            yield connection
-
-
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
-
-
-def _lock_key(name: str) -> int:
-    """Signed 64-bit number that stands for `name` among Postgres's advisory locks."""
-    return int.from_bytes(hashlib.sha256(f"neotorch:{name}".encode()).digest()[:8], signed=True)
+    with _in_words(engine), engine.connect().execution_options(writer=name) as connection, connection.begin():
+        yield connection
 
 
 @contextmanager
@@ -106,7 +123,7 @@ def unavailable(engine: Engine, error: DBAPIError) -> LogUnavailable:
     said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
     if "no such table" in said or ("relation" in said and "does not exist" in said):
         todo = "The log has no tables yet: call EventLog.migrate() first (every neotorch command does)."
-    elif "locked" in said:
+    elif "locked" in said or "lock timeout" in said:
         todo = f"Another process has held it for {BUSY_TIMEOUT_MS // 1000} s; end that process or try again."
     else:
         todo = "Check that the database is running, reachable and writable, then try again; nothing was written."

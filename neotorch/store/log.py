@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, text
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, union_all
 
 from neotorch.domain.errors import BadInput
 from neotorch.domain.events import AnyEffect, AnyFact, Recorded
@@ -40,14 +40,16 @@ MAX_PROBLEMS = 100
 _IDS_AT_ONCE = 500
 
 _HEAD = (
-    select(table.c.seq, table.c.hash, table.c.recorded_at)
-    .where(table.c.study == bindparam("study"))
-    .order_by(table.c.seq.desc())
-    .limit(1)
+    select(table.c.seq, table.c.hash).where(table.c.study == bindparam("study")).order_by(table.c.seq.desc()).limit(1)
 )
 _ROWS = select(table).where(table.c.study == bindparam("study"), table.c.seq > bindparam("after")).order_by(table.c.seq)
 _SUBJECT_ROWS = _ROWS.where(table.c.subject == bindparam("subject"))
 _BY_ID = select(table).where(table.c.study == bindparam("study"), table.c.id.in_(bindparam("ids", expanding=True)))
+_NEWEST = select(func.max(table.c.seq)).where(table.c.study == bindparam("study")).scalar_subquery()
+_HEAD_AND_BY_ID = union_all(  # both in one round trip
+    select(table).where(table.c.study == bindparam("study"), table.c.seq == _NEWEST),
+    _BY_ID,
+)
 _SUBJECTS = (
     select(table.c.subject)
     .where(table.c.study == bindparam("study"), table.c.subject.is_not(None))
@@ -121,8 +123,8 @@ class EventLog:
     def get(self, event_id: str) -> Recorded | None:
         """The event with this id, or None."""
         with connect.reading(self.engine) as connection:
-            found = self._find(connection, [event_id])
-        return found.get(event_id)
+            row = connection.execute(_BY_ID, {"study": self.study, "ids": [event_id]}).first()
+        return self._parse(Row(*row)) if row else None
 
     def subjects(self) -> list[str]:
         """Every subject that any event is about, sorted."""
@@ -132,7 +134,8 @@ class EventLog:
     def head(self) -> Head:
         """Newest position and hash; `Head(0, GENESIS)` for an empty log. One indexed look-up."""
         with connect.reading(self.engine) as connection:
-            return self._head(connection)[0]
+            row = connection.execute(_HEAD, {"study": self.study}).first()
+        return Head(row.seq, row.hash) if row else Head(0, GENESIS)
 
     def verify(self) -> list[Problem]:
         """Everything wrong with the log as it is stored, first position first; an empty list means that it is whole.
@@ -173,14 +176,14 @@ class EventLog:
     def _append(self, events: Sequence[AnyEvent], now: datetime, expect: int | None) -> list[tuple[Recorded, bool]]:
         self._check(events, now)
         with connect.writing(self.engine, f"log/{self.study}") as connection:
-            head, last_time = self._head(connection)
+            newest, known = self._look(connection, [event.id for event in events])
+            head, last_time = (newest.head, newest.recorded_at) if newest else (Head(0, GENESIS), "")
             if expect is not None and head.seq != expect:
                 raise HeadMoved(
                     f"the head is at seq {head.seq}, not {expect}",
                     f"log of {self.study}",
                     "Read what was added and decide again; nothing was written.",
                 )
-            known = self._find(connection, [event.id for event in events])
             fresh = self._fresh(events, known)
             recorded_at = max(instant_text(now), last_time)
             rows: list[Row] = []
@@ -230,17 +233,17 @@ class EventLog:
             told.add(event.id)
         return answer
 
-    def _head(self, connection: Connection) -> tuple[Head, str]:
-        row = connection.execute(_HEAD, {"study": self.study}).first()
-        return (Head(row.seq, row.hash), row.recorded_at) if row else (Head(0, GENESIS), "")
-
-    def _find(self, connection: Connection, ids: Sequence[str]) -> dict[str, Recorded]:
+    def _look(self, connection: Connection, ids: Sequence[str]) -> tuple[Row | None, dict[str, Recorded]]:
+        """The newest row, and which of the ids are in the log already."""
+        newest: Row | None = None
         found: dict[str, Recorded] = {}
-        for start in range(0, len(ids), _IDS_AT_ONCE):
-            chunk = {"study": self.study, "ids": list(ids[start : start + _IDS_AT_ONCE])}
-            for row in connection.execute(_BY_ID, chunk):
-                found[row.id] = self._parse(Row(*row))
-        return found
+        for start in range(0, max(len(ids), 1), _IDS_AT_ONCE):
+            chunk = set(ids[start : start + _IDS_AT_ONCE])
+            values = {"study": self.study, "ids": list(chunk)}
+            rows = [Row(*row) for row in connection.execute(_HEAD_AND_BY_ID, values)]
+            newest = max(rows, key=lambda row: row.seq, default=None)
+            found |= {row.id: self._parse(row) for row in rows if row.id in chunk}
+        return newest, found
 
     def _known(self, subject: str | None, after: int) -> list[Recorded]:
         """All events of the subject from the memory, brought up to date; or only those after `after`, if far ahead."""
