@@ -122,9 +122,19 @@ def _unprivileged(folder: Path, found: Binaries) -> tuple[dict[str, object], Pat
     nobody = pwd.getpwnam("nobody")
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     binaries = found.folder
-    if "wheel" in found.origin:  # it may lie in root's home
-        binaries = shutil.copytree(found.folder.parent, folder / "pg", symlinks=True) / "bin"
+    if "wheel" in found.origin:  # it may lie in root's home, where nobody else can read
+        binaries = _copy_wheel(found.folder.parents[1], folder / "wheel") / "pginstall" / "bin"
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}, binaries
+
+
+def _copy_wheel(package: Path, target: Path) -> Path:
+    """Copy the wheel's package with the libraries beside it, at the same distance from each other."""
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    for part in ("bin", "lib", "share"):
+        shutil.copytree(package / "pginstall" / part, target / package.name / "pginstall" / part, symlinks=True)
+    return target / package.name
 
 
 def _end_with_parent() -> None:
