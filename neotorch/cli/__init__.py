@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
 import cyclopts
-from cyclopts import Parameter
 from rich.console import Console
 
 from neotorch import __version__
@@ -19,23 +17,23 @@ app = cyclopts.App(
     result_action="return_value",
 )
 
-Json = Annotated[bool, Parameter(name="--json", negative="")]
-
-for command, target in {
-    "demo": "neotorch.cli.demo:demo",
-    "up": "neotorch.cli.up:up",
-    "record": "neotorch.cli.record:record",
-    "worklist": "neotorch.cli.views:worklist",
-    "patient": "neotorch.cli.views:patient",
-    "endpoints": "neotorch.cli.endpoints:endpoints",
-    "rcb": "neotorch.cli.rcb:command",
-    "km": "neotorch.cli.km:command",
-    "explain": "neotorch.cli.views:explain",
-    "verify": "neotorch.cli.verify:verify",
-    "doctor": "neotorch.cli.doctor:doctor",
-    "simulate": "neotorch.cli.simulate:simulate",
-}.items():
-    app.command(target, name=command)  # imported when called: `record` must not wait for what `up` needs
+COMMANDS = {
+    "demo": ("demo:demo", "Rehearse a whole trial on the real parts: server, worker, log, notices."),
+    "up": ("up:up", "Run for real: Prefect server and worker, until Ctrl-C."),
+    "record": ("record:record", "Record events from JSON Lines or CSV."),
+    "worklist": ("views:worklist", "What is due, overdue and asked, each line with its why."),
+    "patient": ("views:patient", "One patient's story."),
+    "endpoints": ("endpoints:endpoints", "pCR, RCB 0-1 and event-free survival."),
+    "rcb": ("rcb:command", "Residual Cancer Burden for a table of specimens."),
+    "km": ("km:command", "Kaplan-Meier for a table of times and events."),
+    "explain": ("views:explain", "Why: what stands behind a key."),
+    "verify": ("verify:verify", "Check the whole log."),
+    "doctor": ("doctor:doctor", "Check machine, data folder, log and notice channels."),
+    "simulate": ("simulate:simulate", "Make a synthetic trial's events."),
+}
+for command, (target, words) in COMMANDS.items():
+    # imported when called: `record` must not wait for what `up` needs
+    app.command(f"neotorch.cli.{target}", name=command, help=words)
 
 
 def main() -> None:

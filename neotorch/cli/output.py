@@ -14,7 +14,8 @@ from rich.table import Table
 from neotorch.domain.dates import parse_date, parse_instant
 from neotorch.domain.errors import BadInput
 
-out = Console(soft_wrap=not sys.stdout.isatty())
+out = Console(width=None if sys.stdout.isatty() else 160)
+"""Wide where nobody's window limits it: a file, a pipe."""
 err = Console(stderr=True)
 
 

@@ -12,7 +12,7 @@ from neotorch.intake import MAX_BYTES, Fault, fact_faults, read_events
 
 
 def record(
-    file: str,
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     dry_run: bool = False,

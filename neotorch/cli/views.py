@@ -11,6 +11,7 @@ from rich.markdown import Markdown
 from neotorch.cli.output import instant_option, out, print_json, table
 from neotorch.domain.errors import BadInput
 from neotorch.engine import Engine
+from neotorch.rules.worklist import Obligation
 
 Json = Annotated[bool, Parameter(negative="")]
 
@@ -39,8 +40,9 @@ def worklist(*, as_of: str | None = None, site: str | None = None, json: Json = 
         return 1 if lines else 0
     if quiet:
         out.print(f"No channel is configured for {', '.join(quiet)}: their notices are .eml files in {engine.settings.outbox}", style="yellow")
-    rows = [(o.status, o.subject, o.what, f"{o.since}" + (f" – {o.until}" if o.until else ""), o.why) for o in lines]
-    table(f"Worklist {engine.study.short_title}, {at or engine.clock():%Y-%m-%d %H:%M %Z}: {len(lines)} lines", ("status", "subject", "what", "when", "why"), rows)
+    rows = [(o.status, o.subject, f"{o.what}\n  because {o.why}", _when(o)) for o in lines]
+    when = f"{at or engine.clock():%Y-%m-%d %H:%M %Z}"
+    table(f"Worklist {engine.study.short_title}, {when}: {len(lines)} lines", ("status", "subject", "what and why", "when"), rows)
     return 1 if lines else 0
 
 
@@ -99,6 +101,10 @@ def explain(key: str, /, *, as_of: str | None = None, json: Json = False) -> int
 
 def _instant(engine: Engine, text: str | None) -> datetime | None:
     return instant_option(text, "--as-of", engine.study.sites[0].time_zone)
+
+
+def _when(line: Obligation) -> str:
+    return f"{line.since}" + (f" – {line.until}" if line.until else "")
 
 
 def _known(engine: Engine, subject: str) -> None:
