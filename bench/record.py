@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Engine, MetaData, Table, insert
+from sqlalchemy import Engine, MetaData, insert
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests.postgres, when started by hand
 
@@ -34,7 +34,7 @@ from tests.postgres import describe, find_binaries, running_postgres
 
 STUDY = "bench"
 GOAL = 0.5
-BARE = Table("bare_event", MetaData(), *(column._copy() for column in event_table.columns))
+BARE = event_table.to_metadata(MetaData(), name="bare_event")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Result:
 
 def forms(count: int, prefix: str) -> Iterator[FormReceived]:
     """Forms of ten laboratory values, as a cycle's visit brings them."""
-    items = {name: 4.25 for name in ("ANC", "WBC", "HGB", "PLT", "ALT", "AST", "CREA", "TBIL", "TSH", "LIPASE")}
+    items = dict.fromkeys(("ANC", "WBC", "HGB", "PLT", "ALT", "AST", "CREA", "TBIL", "TSH", "LIPASE"), 4.25)
     for number in range(count):
         yield FormReceived(
             id=f"{prefix}-{number}",
@@ -87,18 +87,16 @@ def time_bare(engine: Engine, count: int, prefix: str, head: Head) -> tuple[floa
 
 
 def make_bare(engine: Engine) -> None:
-    """The same columns, primary key, unique id and index as the log's table."""
+    """The same columns, keys and index as the log's table."""
     with engine.begin() as connection:
         BARE.create(connection)
-        connection.exec_driver_sql("CREATE UNIQUE INDEX bare_id ON bare_event (study, id)")
-        connection.exec_driver_sql("CREATE INDEX bare_subject ON bare_event (study, subject, seq)")
 
 
-def compare(database: str, url: str, bare_url: str, folder: Path, events: int, rounds: int) -> Result:
+def compare(database: str, urls: tuple[str, str], folder: Path, events: int, rounds: int) -> Result:
     """Let both take turns; the first, short turn of each warms up and is not counted."""
-    log = EventLog(url, STUDY, head_file=folder / f"{database}-head.txt")
+    log = EventLog(urls[0], STUDY, head_file=folder / f"{database}-head.txt")
     log.migrate()
-    engine = connect.open_engine(bare_url)
+    engine = connect.open_engine(urls[1])
     make_bare(engine)
     time_log(log, 20, "warm")
     head = time_bare(engine, 20, "warm", Head(0, GENESIS))[1]
@@ -121,11 +119,12 @@ def run(events: int, rounds: int) -> Iterator[Result]:
     """SQLite, then Postgres (with fsync) if there is one."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="neotorch-bench-")))
-        yield compare("sqlite", f"sqlite:///{folder}/log.db", f"sqlite:///{folder}/bare.db", folder, events, rounds)
+        files = (f"sqlite:///{folder}/log.db", f"sqlite:///{folder}/bare.db")
+        yield compare("sqlite", files, folder, events, rounds)
         if find_binaries():
             server = stack.enter_context(running_postgres(fsync=True))
-            log_url, bare_url = (server.url(server.new_database()) for _ in range(2))
-            yield compare("postgres", log_url, bare_url, folder, events, rounds)
+            databases = (server.url(server.new_database()), server.url(server.new_database()))
+            yield compare("postgres", databases, folder, events, rounds)
 
 
 def main() -> None:

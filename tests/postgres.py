@@ -102,7 +102,7 @@ def running_postgres(*, fsync: bool = False) -> Iterator[PostgresServer]:
                 stdout=output,
                 stderr=output,
                 cwd=folder,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one call to the kernel; no other thread runs yet
                 start_new_session=True,  # a Ctrl-C at the terminal ends the tests first, then they end the server
                 **run_as,
             )

@@ -69,7 +69,10 @@ def link(prev_hash: str, seq: int, recorded_at: str, body: str) -> str:
 
 
 def make_row(study: str, previous: Head, recorded_at: str, event: AnyFact | AnyEffect) -> Row:
-    """The row that follows `previous`. Nulls are kept in the stored body, so that it reads back whatever has a default."""
+    """Make the row that follows `previous`.
+
+    Nulls are stored too, so that the body reads back whether or not a field has a default.
+    """
     body = canonical(event.model_dump(mode="json")).decode()
     seq = previous.seq + 1
     digest = link(previous.hash, seq, recorded_at, body)

@@ -160,7 +160,7 @@ class EventLog:
         return sorted([*problems, *self._tail(noted, last)], key=lambda problem: problem.seq or 0)
 
     def journey_seen(self, subject: str) -> tuple[str | None, int]:
-        """(flow run id, newest seq its journey has dealt with); (None, 0) if not known. A cache, not part of the log."""
+        """(flow run id, newest seq its journey has dealt with); (None, 0) if not known. A cache beside the log."""
         return self._journeys.seen(subject)
 
     def mark_seen(self, subject: str, flow_run_id: str | None, seen: int) -> None:

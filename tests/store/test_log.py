@@ -70,7 +70,7 @@ def test_a_duplicate_has_no_effect(log: EventLog) -> None:
 
 
 def test_a_duplicate_within_a_batch_is_written_once(log: EventLog) -> None:
-    """append answers each event given, append_new only what it wrote."""
+    """Appending answers each event given; append_new returns only what it wrote."""
     assert [row.seq for row in log.append([contact(1), contact(2), contact(1)], now=T0)] == [1, 2, 1]
     assert [row.seq for row in log.append_new([contact(2), contact(3), contact(3)], now=T0)] == [3]
 
@@ -194,7 +194,7 @@ def test_studies_in_one_database_do_not_meet(log: EventLog, open_log: Open) -> N
 
 
 def test_migrating_twice_changes_nothing(filled: EventLog, open_log: Open) -> None:
-    """migrate may be called at each start."""
+    """It may be called at each start."""
     before = filled.read()
     filled.migrate()
     again = open_log()

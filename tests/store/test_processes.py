@@ -60,7 +60,7 @@ def test_two_processes_may_migrate_at_once(open_log: Open, url: str, head_file: 
 
 
 def test_a_killed_writer_leaves_a_valid_log(log: EventLog, url: str, head_file: Path) -> None:
-    """kill -9 in the middle of appending: all that was acknowledged is there, in an unbroken chain, and it goes on."""
+    """Killed (-9) while appending: all that was acknowledged is there, in an unbroken chain, and it goes on."""
     acknowledged = 0
     for round_number in range(5):
         process = start("append", url, head_file, f"r{round_number}", 100_000)

@@ -14,7 +14,7 @@ from tests.store.stories import STUDY, claim, contact
 
 
 def _say(what: object) -> None:
-    print(what, flush=True)
+    print(what, flush=True)  # noqa: T201 - how it talks to the test
 
 
 def append_each(log: EventLog, name: str, count: int) -> None:
