@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -103,6 +104,7 @@ class MailReceiver(_Receiver):
 
     def start(self) -> None:
         """Open a free port."""
+        logging.getLogger("mail.log").setLevel(logging.WARNING)  # below that aiosmtpd logs every line of every mail
         loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=loop.run_forever, name="mail-receiver", daemon=True)
         self._thread.start()
@@ -129,7 +131,7 @@ class MailReceiver(_Receiver):
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's hook
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         """Take or refuse one mail."""
         self.attempts += 1
         await asyncio.sleep(self.hang_seconds)
@@ -194,7 +196,7 @@ class WebReceiver(_Receiver):
 
 def _handler(receiver: WebReceiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - http.server's hook
+        def do_POST(self) -> None:
             """Answer one POST."""
             length = int(self.headers.get("Content-Length", "0"))
             try:

@@ -50,7 +50,7 @@ def open_url(channel: Channel, key: str, timeout_seconds: float) -> NotifyBase:
             plugin = Apprise.instantiate(_with_key(url, key), asset=asset)
     if plugin is None:
         raise _unusable(url, where)
-    if plugin.port is not None and not 0 < plugin.port < 65536:  # noqa: PLR2004 - the range of TCP ports
+    if plugin.port is not None and not 0 < plugin.port < 65536:
         raise ChannelError(f"port {plugin.port} does not exist", where, "give a port from 1 to 65535")
     # one attempt and its true outcome: trying again is the engine's part, and a failure must not count as sent
     plugin.retry, plugin.optional = 0, False
@@ -73,7 +73,7 @@ def _takes_headers(plugin: NotifyBase) -> bool:
 
 
 def _with_key(url: str, key: str) -> str:
-    value = "".join(c if 32 < ord(c) < 127 else "_" for c in one_line(key))  # noqa: PLR2004 - a header is printable ASCII
+    value = "".join(c if 32 < ord(c) < 127 else "_" for c in one_line(key))
     return f"{url}{'&' if '?' in url else '?'}{quote('+' + KEY_HEADER)}={quote(value, safe='')}"
 
 

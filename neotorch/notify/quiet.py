@@ -2,29 +2,30 @@
 
 apprise logs message bodies and recipients at DEBUG and URLs in its errors; requests' connection pool logs URL paths,
 which for many services are the secret. Within a send nothing of this reaches any log handler; what apprise says is
-kept for the sending thread alone, and only reasons from a fixed list are taken out of it.
+kept for the sender alone, and only reasons from a fixed list are taken out of it.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 TALKATIVE = ("apprise", "requests", "urllib3.connectionpool", "urllib3.util.retry", "urllib3.connection", "slixmpp")
-"""Loggers that are silent while one of our threads sends."""
+"""Loggers that are silent about our own sends."""
 
-_heard = threading.local()
+_heard: ContextVar[list[str] | None] = ContextVar("_heard", default=None)
+"""A context rather than a thread: apprise 2.x sends in threads of its own, with a copy of ours."""
 
 
 class _Silence(logging.Filter):
-    """Keeps records of a sending thread from all handlers and hands their text to that thread."""
+    """Keeps the records of a send from all handlers and hands their text to the sender."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        said: list[str] | None = getattr(_heard, "said", None)
+        said = _heard.get()
         if said is None:
             return True
         if record.levelno >= logging.WARNING or str(record.msg).startswith("Socket Exception"):
@@ -43,7 +44,7 @@ def _text(record: logging.LogRecord) -> str:
 
 
 def private_logger() -> logging.Logger:
-    """Return a logger outside the logging tree: heard at every level by the sending thread, by nobody else."""
+    """Return a logger outside the logging tree: heard at every level by the sender, by nobody else."""
     logger = logging.Logger("apprise", logging.DEBUG)  # noqa: LOG001 - not in the tree on purpose
     logger.addFilter(_SILENCE)
     logger.addHandler(logging.NullHandler())  # else warnings of a stray thread would go to the terminal
@@ -52,15 +53,15 @@ def private_logger() -> logging.Logger:
 
 @contextmanager
 def listening() -> Iterator[list[str]]:
-    """Collect what the talkative loggers say in this thread; nobody else hears it."""
+    """Collect what the talkative loggers say within this context; nobody else hears it."""
     for name in TALKATIVE:
         logging.getLogger(name).addFilter(_SILENCE)  # adding it again changes nothing
     said: list[str] = []
-    _heard.said = said
+    token = _heard.set(said)
     try:
         yield said
     finally:
-        _heard.said = None
+        _heard.reset(token)
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,11 @@ def reason(said: list[str]) -> Reason:
     if found := _SMTP.search(text):
         code = int(found[1])
         words = f"the mail server answered {code}: it {_SMTP_WORDS.get(code, 'did not take the mail')}"
-        return Reason(words, transient=code < 500)  # noqa: PLR2004 - RFC 5321: 4yz may pass, 5yz stays
+        return Reason(words, transient=code < 500)
     if found := _HTTP.search(text):
         code = int(found[1])
-        default = "had an error of its own" if code >= 500 else "did not take the notice"  # noqa: PLR2004 - RFC 9110
-        passing = code >= 500 or code in (408, 425, 429)  # noqa: PLR2004 - see above
+        default = "had an error of its own" if code >= 500 else "did not take the notice"
+        passing = code >= 500 or code in (408, 425, 429)
         return Reason(f"the server answered {code}: it {_HTTP_WORDS.get(code, default)}", passing)
     for pattern, words in _KNOWN:
         if pattern.search(text):
@@ -110,4 +111,5 @@ def reason(said: list[str]) -> Reason:
     if _LOST.search(text):
         words = "no answer in time" if "timed out" in text else "the connection was cut"
         return Reason(words, transient=True, in_doubt=bool(_TOO_FAR.search(text)))
-    return Reason("the service did not take it and gave no reason", transient=True)
+    in_doubt = bool(_TOO_FAR.search(text))
+    return Reason("the service did not take it and gave no reason", transient=True, in_doubt=in_doubt)
