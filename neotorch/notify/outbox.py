@@ -22,7 +22,7 @@ def file_name(key: str) -> str:
     """Return a name safe on every file system, one per key: what is readable of the key and a digest of all of it.
 
     >>> file_name("NT-007/C2D1/opens/2026-03-04")
-    'NT-007_C2D1_opens_2026-03-04.d0ec72bf86.eml'
+    'NT-007_C2D1_opens_2026-03-04.bbc90a2d36.eml'
     """
     readable = re.sub(r"[^A-Za-z0-9-]+", "_", key)[:100].strip("_") or "notice"
     return f"{readable}.{hashlib.sha256(key.encode()).hexdigest()[:10]}.eml"
