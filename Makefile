@@ -1,0 +1,68 @@
+# Everything starts here. Needs only make and a Python 3.11, 3.12 or 3.13 with its venv module; all else goes into .venv.
+#   make PYTHON=/path/to/python3.12 ...   to choose the interpreter
+#   make test ARGS="tests/store -x"       ARGS is handed on
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+SEARCH := python3 python3.13 python3.12 python3.11
+PYTHON ?=
+ARGS ?=
+
+.PHONY: help setup demo test lint format bench docs-check lock clean
+
+help:  ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: $(READY)  ## rehearse a whole trial on the real parts (ARGS="--exit" ends it by itself)
+	@$(BIN)/neotorch demo $(ARGS)
+
+test: $(READY)  ## run the whole test suite
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)  ## style, types and the layer rule
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## format the code and fix what can be fixed by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## measure: events recorded, journey steps, wakes
+	$(BIN)/python bench/record.py
+	$(BIN)/python bench/latency.py
+
+docs-check: $(READY)  ## every command is documented, every link leads somewhere
+	$(BIN)/python tools/docs_check.py
+
+lock: $(READY)  ## pin the dependencies anew (ARGS="--upgrade" or "--upgrade-package NAME" for newer ones)
+	$(BIN)/python tools/lock.py $(ARGS)
+
+setup: $(READY)  ## only prepare .venv
+
+clean:  ## remove .venv and all caches (not the data in .neotorch)
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis *.egg-info
+
+# Done again when the lock or the project file changes; code changes need nothing, the install is editable.
+$(READY): requirements.lock pyproject.toml
+	@python=$$(for p in $(or $(PYTHON),$(SEARCH)); do \
+	    "$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { echo "$$p"; break; }; \
+	  done); \
+	if [ -z "$$python" ]; then \
+	  echo "neotorch needs Python 3.11, 3.12 or 3.13; none of these is one: $(or $(PYTHON),$(SEARCH))." >&2; \
+	  echo "Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 2; \
+	fi; \
+	if ! $(BIN)/python -c 'import pip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then \
+	  echo "Making $(VENV) with $$($$python --version) ..."; \
+	  rm -rf $(VENV); \
+	  "$$python" -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "This Python has no working venv module; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 2; }; \
+	fi
+	@echo "Installing the pinned dependencies (about a minute the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
