@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property, lru_cache
-from typing import Literal, Self
+from functools import lru_cache
+from typing import Any, Literal, Self
 
 from neotorch.crash import crash_point
 from neotorch.domain import events as ev
@@ -26,8 +25,8 @@ from neotorch.plan import Plan, Step, awaiting, endpoint_steps, fact_steps, noti
 from neotorch.rules import Duties, duties
 from neotorch.rules.admission import Refusal, admit, with_fact
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
-from neotorch.rules.notices import Delivery, Notice, delivery_key, deliveries, next_retry
-from neotorch.rules.schedule import Because
+from neotorch.rules.notices import Delivery, deliveries, next_retry
+from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
 from neotorch.rules.worklist import ORDER, Obligation, obligations, stuck
 from neotorch.settings import Settings, load_settings, load_study
 from neotorch.store.log import EventConflict, EventLog
@@ -80,7 +79,9 @@ def utc_now() -> datetime:
 class Engine:
     """One study's engine in one process."""
 
-    def __init__(self, settings: Settings, study: Study, log: EventLog, notifier: Notifier, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, settings: Settings, study: Study, log: EventLog, notifier: Notifier, clock: Callable[[], datetime]
+    ) -> None:
         self.settings, self.study, self.log, self.notifier, self.clock = settings, study, log, notifier, clock
         self._known: dict[str, _Known] = {}
         self._endpoints: dict[str, tuple[int, date, PatientEndpoints]] = {}
@@ -160,7 +161,7 @@ class Engine:
         return story(state, due, self._values(subject, as_of), lines, self.study)
 
     def explain(self, key: str, *, as_of: datetime | None = None) -> dict[str, str]:
-        """Return what stands behind a key: a worklist line, visit, query, endpoint, event or notice; empty if nothing."""
+        """Return what stands behind a key of a visit, query, endpoint, event or notice; empty if nothing."""
         found = self.log.get(key)
         if found:
             subject = found.event.subject
@@ -184,7 +185,9 @@ class Engine:
 
     # ── taking facts in ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def record(self, facts: Sequence[ev.AnyFact], *, dry_run: bool = False, accept_good: bool = False) -> list[Admission]:
+    def record(
+        self, facts: Sequence[ev.AnyFact], *, dry_run: bool = False, accept_good: bool = False
+    ) -> list[Admission]:
         """Check all facts and record them in one transaction, or none if any is refused (unless `accept_good`).
 
         Facts of one batch may rest on each other in any order. Returns one Admission per fact, in the order given.
@@ -215,7 +218,9 @@ class Engine:
         if earlier == fact.digest:
             return Admission(fact, "duplicate")
         if earlier is not None:
-            what = f"id {fact.id!r} is in the log with another body (digest {earlier[:12]}, this one {fact.digest[:12]})"
+            what = (
+                f"id {fact.id!r} is in the log with another body (digest {earlier[:12]}, this one {fact.digest[:12]})"
+            )
             todo = f"give the new fact an id of its own; to change the old one add corrects: {fact.id} and a reason"
             return Admission(fact, "refused", (Refusal("id", what, todo),))
         site = state.site or getattr(fact, "site", None)
@@ -281,7 +286,7 @@ class Engine:
             case _:
                 return step.why
 
-    def _effect(self, event_id: str, subject: str | None) -> dict[str, object]:
+    def _effect(self, event_id: str, subject: str | None) -> dict[str, Any]:
         return {"id": event_id, "study": self.study.id, "subject": subject, "occurred": self.today(self._site(subject))}
 
     def _site(self, subject: str | None) -> str | None:
@@ -304,20 +309,31 @@ class Engine:
         }
 
     def _deliver(self, subject: str | None, delivery: Delivery) -> str:
-        base = {"key": delivery.key, "attempt": delivery.attempt, "role": delivery.role, "channel": delivery.channel}
+        base: dict[str, Any] = {
+            "key": delivery.key,
+            "attempt": delivery.attempt,
+            "role": delivery.role,
+            "channel": delivery.channel,
+        }
         tail = f"{delivery.key}/{delivery.attempt}"
         if not self._append(ev.NoticeClaimed(**self._effect(f"{tail}/claim", subject), **base)):
             return "somebody else is sending it"
         crash_point("claim-written")
-        channel = next(c for c in self.notifier.channels_for(delivery.role, self._site(subject)) if c.name == delivery.channel)
-        outcome = self.notifier.send(channel, self._message(delivery, channel))
+        channel = next(
+            c for c in self.notifier.channels_for(delivery.role, self._site(subject)) if c.name == delivery.channel
+        )
+        outcome = self.notifier.send(channel, self._message(subject, delivery, channel))
         crash_point("sent-not-recorded")
         now = self.clock()
         if outcome.ok:
             self._append(ev.NoticeSent(**self._effect(f"{tail}/sent", subject), **base, at=now))
             crash_point("effect-recorded")
             return f"sent to {delivery.role} by {delivery.channel}"
-        retry = next_retry(delivery.attempt, delivery.notice.kind, now, in_doubt=outcome.in_doubt) if outcome.transient else None
+        retry = (
+            next_retry(delivery.attempt, delivery.notice.kind, now, in_doubt=outcome.in_doubt)
+            if outcome.transient
+            else None
+        )
         error = (outcome.error or "not delivered")[:300]
         self._append(ev.NoticeFailed(
             **self._effect(f"{tail}/failed", subject), **base, error=error, at=now, retry_at=retry,
@@ -326,10 +342,10 @@ class Engine:
         again = f"; again at {retry:%Y-%m-%dT%H:%M:%SZ}" if retry else "; it stands on the worklist"
         return f"not sent to {delivery.role} by {delivery.channel}: {error}{again}"
 
-    def _message(self, delivery: Delivery, channel: Channel) -> Message:
+    def _message(self, subject: str | None, delivery: Delivery, channel: Channel) -> Message:
         notice = delivery.notice
-        site = self.study.site(None)
-        language = channel.language or site.languages[0]
+        site = self.study.site(self._site(subject))
+        language: Literal["en", "zh"] = "en" if (channel.language or site.languages[0]) == "en" else "zh"
         where = self.settings.link or f"neotorch patient {notice.data.get('subject', '')}".strip()
         data = dict(notice.data) | notice.because.fields() | {
             "study": f"{self.study.short_title} {self.study.version}", "where": where,
@@ -348,7 +364,9 @@ class Engine:
         self._endpoints[state.subject] = (state.position, cut, values)
         return values
 
-    def endpoints(self, *, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None) -> TrialResult:
+    def endpoints(
+        self, *, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None
+    ) -> TrialResult:
         """Return the trial's figures: facts dated up to `cut`, known at `as_of` (or at a log position)."""
         cut = cut or (local_date(as_of, self.study.sites[0].time_zone) if as_of else self.today())
         states = [self.state(s, as_of=as_of, until_seq=until_seq) for s in self.subjects()]
@@ -357,16 +375,6 @@ class Engine:
         else:
             patients = [patient_endpoints(s, self.study, cut) for s in states]
         return trial_result(patients, states, self.study, cut)
-
-    def last_result(self) -> tuple[dict[str, str], ev.EndpointsRecalculated | None]:
-        """Return the values as last recorded (the sum of all changes) and the newest recalculation."""
-        values: dict[str, str] = {}
-        last = None
-        for recorded in self.log.read():
-            if isinstance(recorded.event, ev.EndpointsRecalculated):
-                last = recorded.event
-                _apply(values, last.changes)
-        return values, last
 
     def recalculate(self, trigger: Literal["event", "nightly", "rebuild"]) -> Recalculation:
         """Derive all endpoints from the log; record and announce what differs from the last recorded result.
@@ -377,14 +385,16 @@ class Engine:
         head = self.head()
         result = self.endpoints()
         new = result.values()
-        old, last = self.last_result()
-        changes = _diff(old, new)
+        old, last = last_result(self.log.read())
+        changes = diff_values(old, new)
         incident = self._unexplained(old, last) if trigger == "nightly" and last else None
         if not changes:
             return Recalculation(result, (), None, incident)
         since = last.log_seq if last else 0
         moved = {c.subject for c in changes}
-        ids = [r.event.id for r in self.log.read(after=since) if r.event.subject in moved and isinstance(r.event, ev.Fact)]
+        ids = [
+            r.event.id for r in self.log.read(after=since) if r.event.subject in moved and isinstance(r.event, ev.Fact)
+        ]
         digest = hashlib.sha256(ev.canonical(new)).hexdigest()
         event = ev.EndpointsRecalculated(
             **self._effect(f"endpoints/{head}/{digest[:16]}", None), trigger=trigger, log_seq=head,
@@ -395,7 +405,7 @@ class Engine:
 
     def _unexplained(self, old: dict[str, str], last: ev.EndpointsRecalculated) -> ev.Incident | None:
         again = self.endpoints(cut=last.occurred, until_seq=last.log_seq).values()
-        off = _diff(old, again)
+        off = diff_values(old, again)
         if not off:
             return None
         fields = ", ".join(f"{c.subject or 'trial'} {c.field}: {c.old} -> {c.new}" for c in off[:5])
@@ -412,46 +422,6 @@ class Engine:
         state = fold_trial(self.log.read())
         send, _ = deliveries(list(trial_notices(self.log.read(), self.study)), state, self.listeners(None), now)
         return tuple(notice_steps(send))
-
-
-def fold_trial(recorded: Iterable[ev.Recorded]) -> dict[str, object]:
-    """Return the notice trails of the trial's own notices."""
-    rows = [r.model_copy(update={"event": r.event.model_copy(update={"subject": "TRIAL"})}) for r in recorded if r.event.subject is None]
-    return dict(fold(rows, "TRIAL").notices)
-
-
-def trial_notices(recorded: Iterable[ev.Recorded], study: Study) -> Iterable[Notice]:
-    """Yield a notice per recalculation that changed a patient's value, and per incident."""
-    for row in recorded:
-        event = row.event
-        because = Because("trial.tell", study.version, event_ids=(event.id,), detail=event.type.replace("_", " "))
-        if isinstance(event, ev.EndpointsRecalculated):
-            patients = [c for c in event.changes if c.subject]
-            if patients:
-                first = f"{patients[0].subject} {patients[0].field}" + (f" +{len(patients) - 1}" if len(patients) > 1 else "")
-                data: dict[str, object] = {"changes": [c.model_dump() for c in event.changes], "what": first}
-                yield Notice(f"{event.id}/told", "endpoint", f"notice: endpoints changed ({first})", because, data)
-        elif isinstance(event, ev.Incident):
-            data = {"what": f"{event.kind}: {event.detail}"}
-            yield Notice(f"{event.id}/told", "incident", f"notice: incident {event.kind}", because, data)
-
-
-def _apply(values: dict[str, str], changes: Iterable[ev.EndpointChange]) -> None:
-    for change in changes:
-        name = f"{change.subject}/{change.field}" if change.subject else change.field
-        if change.new is None:
-            values.pop(name, None)
-        else:
-            values[name] = change.new
-
-
-def _diff(old: dict[str, str], new: dict[str, str]) -> tuple[ev.EndpointChange, ...]:
-    found = []
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            subject, _, last = name.rpartition("/")
-            found.append(ev.EndpointChange(subject=subject or None, field=last, old=old.get(name), new=new.get(name)))
-    return tuple(found)
 
 
 @lru_cache(maxsize=1)

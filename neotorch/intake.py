@@ -109,16 +109,26 @@ def _fault(number: int, kind: str, error: Any) -> Fault:
         what, _, todo = message.partition("; ")
         return Fault(number, field, what, todo or "correct it")
     if error["type"] == "literal_error":
-        return Fault(number, field, f"{_short(error['input'])} is not allowed", f"use one of {error['ctx']['expected']}")
+        return Fault(
+            number, field, f"{_short(error['input'])} is not allowed", f"use one of {error['ctx']['expected']}"
+        )
     return Fault(number, field, f"{_short(error['input'])}: {message[:1].lower()}{message[1:]}", "correct the value")
 
 
-_UNION_NOISE = ("bool", "int", "function-after[_finite(), finite-float]", "constrained-str", "NotAnswered", "float", "finite-float")
+_UNION_NOISE = (
+    "bool",
+    "int",
+    "function-after[_finite(), finite-float]",
+    "constrained-str",
+    "NotAnswered",
+    "float",
+    "finite-float",
+)
 
 
 def _short(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - fits a line
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
@@ -143,7 +153,11 @@ def _json_row(number: int, line: str) -> dict[str, Any] | Fault:
     except ValueError as error:
         what, _, todo = str(error).partition("; ")
         return Fault(number, "row", what, todo or "correct it")
-    return row if isinstance(row, dict) else Fault(number, "row", f"{_short(row)} is not an object", "one JSON object per line")
+    return (
+        row
+        if isinstance(row, dict)
+        else Fault(number, "row", f"{_short(row)} is not an object", "one JSON object per line")
+    )
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -171,14 +185,19 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
         for cells in reader:
             number = reader.line_num
             if len(cells) > len(header):
-                yield number, Fault(number, "row", f"{len(cells)} cells under {len(header)} columns", "quote cells with commas")
+                yield (
+                    number,
+                    Fault(number, "row", f"{len(cells)} cells under {len(header)} columns", "quote cells with commas"),
+                )
             elif any(cells):
                 yield number, _nest({h.strip(): c for h, c in zip(header, cells, strict=False) if c != ""})
     except csv.Error as error:
         yield reader.line_num, Fault(reader.line_num, "row", f"not CSV ({error})", "check the quotes")
 
 
-TEXT_FIELDS = frozenset({"id", "type", "study", "subject", "occurred", "actor", "reason", "corrects", "retracts", "query"})
+TEXT_FIELDS = frozenset(
+    {"id", "type", "study", "subject", "occurred", "actor", "reason", "corrects", "retracts", "query"}
+)
 
 
 def _nest(cells: dict[str, str]) -> dict[str, Any]:

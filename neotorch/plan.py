@@ -50,7 +50,9 @@ class Plan:
 
 def fact_steps(state: PatientState, seen: int) -> Iterable[Step]:
     """Yield a step for each fact learnt since position `seen`, in the order in which we learnt them."""
-    fresh = sorted((r for r in state.learnt.values() if r.seq > seen and isinstance(r.event, ev.Fact)), key=lambda r: r.seq)
+    fresh = sorted(
+        (r for r in state.learnt.values() if r.seq > seen and isinstance(r.event, ev.Fact)), key=lambda r: r.seq
+    )
     if len(fresh) > MANY:
         yield Step(f"history: {len(fresh)} facts read", "fact", f"{state.subject}/history/{fresh[-1].seq}")
         return
@@ -161,7 +163,12 @@ def awaiting(state: PatientState, duties: Duties) -> str:
 
 def tags(state: PatientState, duties: Duties, study: Study) -> tuple[str, ...]:
     """Return the run's tags: study, subject, phase, site, the awaited visit, whether queries are open."""
-    found = [study.id, state.subject, f"phase:{'complete' if duties.complete else duties.phase}", f"site:{state.site or 'none'}"]
+    found = [
+        study.id,
+        state.subject,
+        f"phase:{'complete' if duties.complete else duties.phase}",
+        f"site:{state.site or 'none'}",
+    ]
     if duties.awaited:
         found.append(f"awaits:{duties.awaited.code}")
     if any(t.open for t in state.queries.values()):

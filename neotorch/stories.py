@@ -1,4 +1,4 @@
-"""One patient's story in Markdown: where they are, what is open and why, the visits, the timeline. Codes and dates only."""
+"""One patient's story in Markdown: phase, what is open and why, visits, timeline. Codes and dates only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neotorch.rules.worklist import Obligation
 
 MARK = {
     "held": "●", "missed": "✕", "overdue": "‼", "late": "!", "due": "▶", "open": "▷", "planned": "○", "waiting": "·",
-    "not_expected": "–",
+    "not_expected": "-",
 }  # fmt: skip
 """A sign for each status, so that the state of a visit can be seen before it is read."""
 
@@ -42,23 +42,46 @@ def explain_key(key: str, state: PatientState, duties: Duties, values: PatientEn
     """Return what stands behind a visit, query, endpoint or notice key of one patient; empty if nothing does."""
     for plan in duties.plans:
         if key == f"{state.subject}/{plan.code}":
-            span = f"{plan.window.opens} to {plan.window.closes}, target {plan.window.target}" if plan.window else "none yet"
+            span = (
+                f"{plan.window.opens} to {plan.window.closes}, target {plan.window.target}"
+                if plan.window
+                else "none yet"
+            )
             held = {"held on": str(plan.held_on), "shown by": ", ".join(plan.evidence)} if plan.held_on else {}
-            return {"visit": plan.visit.label.en, "status": plan.status, "window": span, **held, "because": str(plan.because),
-                    "source": plan.visit.source}  # fmt: skip
+            why = {"because": str(plan.because), "source": plan.visit.source}
+            return {"visit": plan.visit.label.en, "status": plan.status, "window": span, **held, **why}
     finding = next((f for f in duties.findings if f.query == key), None)
     trail = state.queries.get(key)
     if finding or trail:
         status = "open" if trail and trail.open else "closed: the data answer it" if trail else "about to be raised"
         because = str(finding.because) if finding else "no longer given by the data"
-        return {"query": finding.title if finding else key, "status": status, "round": str(trail.round if trail else 0), "because": because}
+        return {
+            "query": finding.title if finding else key,
+            "status": status,
+            "round": str(trail.round if trail else 0),
+            "because": because,
+        }
     for name, verdict in (("pcr", values.pcr), ("rcb01", values.rcb01)):
         if key == f"{state.subject}/{name}":
-            return {"endpoint": name, "value": verdict.answer, "because": verdict.reason, "events": ", ".join(verdict.event_ids)}
+            return {
+                "endpoint": name,
+                "value": verdict.answer,
+                "because": verdict.reason,
+                "events": ", ".join(verdict.event_ids),
+            }
     if key == f"{state.subject}/rcb" and values.rcb:
-        return {"endpoint": "rcb", "value": f"{values.rcb.rcb_class} ({values.rcb.index})", "because": values.rcb.reason}
+        return {
+            "endpoint": "rcb",
+            "value": f"{values.rcb.rcb_class} ({values.rcb.index})",
+            "because": values.rcb.reason,
+        }
     if key == f"{state.subject}/efs":
-        return {"endpoint": "efs", "value": values.efs_headline, "because": values.efs.reason, "events": ", ".join(values.efs.event_ids)}
+        return {
+            "endpoint": "efs",
+            "value": values.efs_headline,
+            "because": values.efs.reason,
+            "events": ", ".join(values.efs.event_ids),
+        }
     notice = state.notices.get(key)
     if notice:
         sent = f"sent {notice.sent.at.isoformat()}" if notice.sent else "not known to have arrived"
@@ -81,7 +104,7 @@ def _open_items(lines: Sequence[Obligation]) -> str:
 def _visits(duties: Duties) -> str:
     rows = []
     for plan in duties.plans:
-        span = f"{plan.window.opens} – {plan.window.closes}" if plan.window else ""
+        span = f"{plan.window.opens} to {plan.window.closes}" if plan.window else ""
         held = ""
         if plan.held_on:
             held = str(plan.held_on) + ("" if plan.in_window in (True, None) else " (out of window)")
@@ -91,10 +114,11 @@ def _visits(duties: Duties) -> str:
 
 
 def _endpoints(values: PatientEndpoints) -> str:
+    rcb = values.rcb
+    index = f"{rcb.rcb_class} ({rcb.index:.3f})" if rcb and rcb.index is not None else "none"
     rows = [
         ("pCR", values.pcr.answer.replace("_", " "), values.pcr.reason),
-        ("RCB", f"{values.rcb.rcb_class} ({values.rcb.index:.3f})" if values.rcb and values.rcb.index is not None else "none",
-         values.rcb.reason if values.rcb else "no final report"),
+        ("RCB", index, rcb.reason if rcb else "no final report"),
         ("RCB 0-1", values.rcb01.answer.replace("_", " "), values.rcb01.reason),
         ("EFS", values.efs_headline.removeprefix("EFS: "), values.efs.reason),
     ]  # fmt: skip
@@ -103,7 +127,10 @@ def _endpoints(values: PatientEndpoints) -> str:
 
 def _timeline(state: PatientState) -> str:
     rows = []
-    every = sorted((r.event for r in state.learnt.values() if isinstance(r.event, ev.Fact)), key=lambda e: (e.occurred, e.rank, e.id))
+    every = sorted(
+        (r.event for r in state.learnt.values() if isinstance(r.event, ev.Fact)),
+        key=lambda e: (e.occurred, e.rank, e.id),
+    )
     for event in every:
         by = state.superseded.get(event.id)
         what = fact_title(event, state)

@@ -11,13 +11,16 @@ from neotorch import __version__
 from neotorch.cli.output import instant_option, out, print_json, table
 from neotorch.domain.dates import parse_date
 from neotorch.domain.errors import BadInput
+from neotorch.domain.statistics import Interval
 from neotorch.engine import Engine
-from neotorch.rules.endpoints import TrialResult
+from neotorch.rules.endpoints import PatientEndpoints, TrialResult
 
 NAMES = {"pcr": "pCR (ypT0/Tis ypN0)", "rcb01": "RCB 0-1"}
 
 
-def endpoints(*, cut: str | None = None, as_of: str | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+def endpoints(
+    *, cut: str | None = None, as_of: str | None = None, json: Annotated[bool, Parameter(negative="")] = False
+) -> int:
     """Show pCR, RCB 0-1 and event-free survival with sets, intervals, methods and provenance.
 
     Parameters
@@ -43,53 +46,66 @@ def endpoints(*, cut: str | None = None, as_of: str | None = None, json: Annotat
 
 def show(result: TrialResult, engine: Engine) -> None:
     """Print the endpoint tables."""
-    rows = []
-    for p in result.proportions:
-        i = p.interval
-        estimate = f"{100 * i.estimate:.1f} % ({100 * i.lower:.1f}-{100 * i.upper:.1f})" if i else "none"
-        rows.append((NAMES[p.name], p.set_name, f"{p.responders}/{p.n}", estimate, p.pending))
-    level = f"{100 * engine.study.endpoints.pcr.level:.0f} %"
-    table(f"Primary endpoints, cut {result.cut}", ("endpoint", "set", "x/n", f"{level} Clopper-Pearson", "pending"), rows, caption=engine.study.endpoints.alpha_split)
-    rcb = " · ".join(f"{name} {n}" for name, n in result.rcb_classes.items())
-    out.print(f"RCB classes: {rcb}", highlight=False)
-    rows = []
-    for days, at in result.landmarks:
-        value = f"{100 * at.estimate:.1f} % ({100 * at.lower:.1f}-{100 * at.upper:.1f})" if at else "not reached"
-        rows.append((f"day {days}", value))
+    endpoints = engine.study.endpoints
+    level = f"{100 * endpoints.pcr.level:.0f} %"
+    rows = [
+        (NAMES[p.name], p.set_name, f"{p.responders}/{p.n}", percent(p.interval), p.pending) for p in result.proportions
+    ]
+    header = ("endpoint", "set", "x/n", f"{level} Clopper-Pearson", "pending")
+    table(f"Primary endpoints, cut {result.cut}", header, rows, caption=endpoints.alpha_split)
+    out.print("RCB classes: " + " · ".join(f"{k} {v}" for k, v in result.rcb_classes.items()), highlight=False)
+    marks = [(f"day {days}", percent(at) if at else "not reached") for days, at in result.landmarks]
     counts = " · ".join(f"{k} {v}" for k, v in result.counts.items())
-    table("Event-free survival, registry map, Kaplan-Meier, log-log interval", ("at", f"{100 * engine.study.endpoints.efs.level:.0f} % interval"), rows, caption=counts)
+    title = f"Event-free survival, map {endpoints.efs.primary_map}, Kaplan-Meier, log-log interval"
+    table(title, ("at", f"{100 * endpoints.efs.level:.0f} % interval"), marks, caption=counts)
+
+
+def percent(interval: Interval | None) -> str:
+    """Return an estimate with its limits in per cent."""
+    if interval is None:
+        return "none"
+    return f"{100 * interval.estimate:.1f} % ({100 * interval.lower:.1f}-{100 * interval.upper:.1f})"
 
 
 def as_dict(result: TrialResult, engine: Engine) -> dict[str, Any]:
     """Return the result as plain values."""
+    efs = engine.study.endpoints.efs
+    landmarks = [{"day": day} | _limits(at) for day, at in result.landmarks]
     return {
         "cut": result.cut,
         "counts": dict(result.counts),
         "proportions": [
-            {"endpoint": p.name, "set": p.set_name, "x": p.responders, "n": p.n, "pending": p.pending,
-             "estimate": p.interval and p.interval.estimate, "lower": p.interval and p.interval.lower,
-             "upper": p.interval and p.interval.upper, "method": "clopper-pearson", "level": engine.study.endpoints.pcr.level}
+            {"endpoint": p.name, "set": p.set_name, "x": p.responders, "n": p.n, "pending": p.pending}
+            | _limits(p.interval)
+            | {"method": "clopper-pearson"}
             for p in result.proportions
         ],
         "rcb_classes": dict(result.rcb_classes),
-        "efs": {
-            "map": engine.study.endpoints.efs.primary_map, "interval": "log-log", "level": engine.study.endpoints.efs.level,
-            "landmarks": [{"day": d, "estimate": a and a.estimate, "lower": a and a.lower, "upper": a and a.upper} for d, a in result.landmarks],
-        },
+        "efs": {"map": efs.primary_map, "interval": "log-log", "level": efs.level, "landmarks": landmarks},
         "note": engine.study.endpoints.alpha_split,
-        "patients": [
-            {"subject": p.subject, "first_dose": p.first_dose, "pcr": p.pcr.answer, "pcr_why": p.pcr.reason,
-             "pcr_events": p.pcr.event_ids, "rcb_index": p.rcb and p.rcb.index, "rcb_class": p.rcb and p.rcb.rcb_class,
-             "rcb_why": p.rcb and p.rcb.reason, "rcb01": p.rcb01.answer, "efs_status": p.efs.status, "efs_days": p.efs.days,
-             "efs_why": p.efs.reason, "efs_events": p.efs.event_ids}
-            for p in result.patients
-        ],
-    }  # fmt: skip
+        "patients": [_patient(p) for p in result.patients],
+    }
+
+
+def _limits(interval: Interval | None) -> dict[str, float | None]:
+    names = ("estimate", "lower", "upper", "level")
+    return {n: getattr(interval, n) if interval else None for n in names}
+
+
+def _patient(p: PatientEndpoints) -> dict[str, Any]:
+    rcb = {"rcb_index": p.rcb.index, "rcb_class": p.rcb.rcb_class, "rcb_why": p.rcb.reason} if p.rcb else {}
+    pcr = {"pcr": p.pcr.answer, "pcr_why": p.pcr.reason, "pcr_events": p.pcr.event_ids, "rcb01": p.rcb01.answer}
+    efs = {"status": p.efs.status, "days": p.efs.days, "why": p.efs.reason, "events": p.efs.event_ids}
+    return {"subject": p.subject, "first_dose": p.first_dose, **pcr, **rcb, **{f"efs_{k}": v for k, v in efs.items()}}
 
 
 def _provenance(engine: Engine, result: TrialResult) -> dict[str, str]:
     head = engine.log.head()
-    return {"log head": f"{head.seq}:{head.hash[:16]}", "study version": result.study_version, "code version": __version__}
+    return {
+        "log head": f"{head.seq}:{head.hash[:16]}",
+        "study version": result.study_version,
+        "code version": __version__,
+    }
 
 
 def _date(text: str | None) -> date | None:

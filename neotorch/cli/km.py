@@ -37,7 +37,7 @@ def command(
     json: bool
         Print as JSON.
     """
-    if not 0.5 <= level < 1:  # noqa: PLR2004 - below one half it is no confidence level
+    if not 0.5 <= level < 1:
         raise BadInput(f"{level} is not a confidence level", "--level", "Give one from 0.5 to below 1, such as 0.95.")
     data, name = read_input(file, MAX_BYTES)
     _, numbers, faults = read_table(data, name, COLUMNS)
@@ -61,11 +61,16 @@ def _print(curve: KaplanMeier, reverse: KaplanMeier, *, json: bool) -> None:
         })  # fmt: skip
         return
     rows = [
-        (f"{p.time:g}", p.n_risk, p.n_event, p.n_censor, f"{p.survival:.6f}", f"{p.std_err:.6f}", _number(p.lower), _number(p.upper))
+        (f"{p.time:g}", p.n_risk, p.n_event, p.n_censor)
+        + tuple(_number(v) for v in (p.survival, p.std_err, p.lower, p.upper))
         for p in curve.points
     ]  # fmt: skip
     header = ("time", "at risk", "events", "censored", "survival", "std. error", "lower", "upper")
-    table(f"Kaplan-Meier, n {curve.n}, {curve.events} events, {100 * curve.level:g} % {curve.interval} interval, Greenwood", header, rows)
+    table(
+        f"Kaplan-Meier, n {curve.n}, {curve.events} events, {100 * curve.level:g} % {curve.interval} interval",
+        header,
+        rows,
+    )
     for what, values in (("median", curve.median), ("median follow-up (reverse Kaplan-Meier)", reverse.median)):
         value, lower, upper = ("not reached" if v is None else f"{v:g}" for v in values)
         out.print(f"{what}: {value} ({lower} - {upper})", highlight=False)

@@ -67,6 +67,6 @@ def instant_option(text: str | None, name: str, zone: str) -> datetime | None:
     except ValueError:
         todo = "Write a date (2026-03-04) or a time with zone (2026-03-04T09:30:00+08:00)."
         raise BadInput(f"{text!r} is neither", name, todo) from None
-    import pendulum  # noqa: PLC0415 - 0.1 s that most calls do not need
+    import pendulum
 
     return pendulum.datetime(day.year, day.month, day.day, tz=zone).end_of("day")

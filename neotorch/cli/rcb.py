@@ -19,7 +19,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def command(file: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+def command(
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
     """Add rcb_index, rcb_class and why to each row of a CSV with the six RCB inputs. Other columns are kept.
 
     Columns: d1_mm, d2_mm, cellularity_pct, in_situ_pct (share of the cancer), nodes_positive, largest_met_mm. An empty
@@ -63,4 +68,8 @@ def show_faults(name: str, faults: list[Fault], *, json: bool) -> None:
     if json:
         print_json({"faults": [f.as_dict() for f in faults]})
     else:
-        table(f"{name}: not usable", ("line", "column", "what is wrong", "what to do"), [(f.row, f.field, f.what, f.todo) for f in faults])
+        table(
+            f"{name}: not usable",
+            ("line", "column", "what is wrong", "what to do"),
+            [(f.row, f.field, f.what, f.todo) for f in faults],
+        )

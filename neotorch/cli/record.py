@@ -39,8 +39,8 @@ def record(
     stop = bool(intake.faults) and not accept_good
     admissions = engine.record([f for _, f in intake.facts], dry_run=dry_run or stop, accept_good=accept_good)
     faults = sorted((*intake.faults, *fact_faults(zip(numbers, admissions, strict=True))), key=lambda f: f.row)
-    outcomes = [a.outcome for a in admissions]
-    counts = {o: outcomes.count(o) for o in ("recorded", "duplicate", "would be recorded") if o in outcomes}
+    outcomes: list[str] = [a.outcome for a in admissions]
+    counts: dict[str, int] = {o: outcomes.count(o) for o in dict.fromkeys(outcomes) if o != "refused"}
     counts["refused"] = len({f.row for f in faults})
     if json:
         print_json({"file": name, "rows": counts, "faults": [f.as_dict() for f in faults], "head": engine.head()})
@@ -51,6 +51,10 @@ def record(
 
 def _print(name: str, counts: dict[str, int], faults: list[Fault], *, written: bool) -> None:
     if faults:
-        table(f"{name}: refused", ("row", "field", "what is wrong", "what to do"), [(f.row, f.field, f.what, f.todo) for f in faults])
+        table(
+            f"{name}: refused",
+            ("row", "field", "what is wrong", "what to do"),
+            [(f.row, f.field, f.what, f.todo) for f in faults],
+        )
     said = ", ".join(f"{n} {what}" for what, n in counts.items() if n) or "nothing to record"
     (out if not faults else err).print(f"{said}{'' if written else '; nothing was written'}", highlight=False)

@@ -25,7 +25,9 @@ class Column:
     required: bool = False
 
 
-def read_table(data: bytes, name: str, columns: Sequence[Column]) -> tuple[list[dict[str, str]], list[dict[str, float | None]], list[Fault]]:
+def read_table(
+    data: bytes, name: str, columns: Sequence[Column]
+) -> tuple[list[dict[str, str]], list[dict[str, float | None]], list[Fault]]:
     """Return the rows as text, the numbers of `columns` (None where empty), and all faults.
 
     BadInput where there is no table at all: not UTF-8, no header, a column missing or there twice.
@@ -60,7 +62,9 @@ def read_table(data: bytes, name: str, columns: Sequence[Column]) -> tuple[list[
     return rows, numbers, faults
 
 
-def _numbers(row: Mapping[str, str], line: int, columns: Sequence[Column]) -> tuple[dict[str, float | None], list[Fault]]:
+def _numbers(
+    row: Mapping[str, str], line: int, columns: Sequence[Column]
+) -> tuple[dict[str, float | None], list[Fault]]:
     found: dict[str, float | None] = {}
     faults = []
     for column in columns:

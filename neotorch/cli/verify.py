@@ -11,7 +11,7 @@ from neotorch.engine import Engine
 
 
 def verify(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Check the whole log: hashes, links, gaps, and the head kept outside the database. Exit code 1 if anything is wrong.
+    """Check the whole log: hashes, links, gaps, and the head kept outside the database. Exit code 1 if not whole.
 
     Parameters
     ----------
@@ -22,7 +22,9 @@ def verify(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
     problems = engine.log.verify()
     head = engine.log.head()
     if json:
-        print_json({"events": head.seq, "head": head.hash, "problems": [{"seq": p.seq, "what": str(p)} for p in problems]})
+        print_json(
+            {"events": head.seq, "head": head.hash, "problems": [{"seq": p.seq, "what": str(p)} for p in problems]}
+        )
     elif problems:
         table(f"{engine.study.id}: {len(problems)} problems", ("position", "what"), [(p.seq, p) for p in problems])
     else:

@@ -34,15 +34,32 @@ def worklist(*, as_of: str | None = None, site: str | None = None, json: Json = 
         raise BadInput(f"no site {site!r}", "--site", f"Use one of {', '.join(codes)}.")
     at = _instant(engine, as_of)
     lines = engine.worklist(as_of=at, site=site)
-    quiet = [r for r in engine.study.recipients.roles if all(c.name == "outbox" for c in engine.notifier.channels_for(r, site))]
+    quiet = [
+        r
+        for r in engine.study.recipients.roles
+        if all(c.name == "outbox" for c in engine.notifier.channels_for(r, site))
+    ]
     if json:
-        print_json({"as_of": (at or engine.clock()).isoformat(), "lines": [o.as_dict() for o in lines], "roles_without_channel": quiet})
+        print_json(
+            {
+                "as_of": (at or engine.clock()).isoformat(),
+                "lines": [o.as_dict() for o in lines],
+                "roles_without_channel": quiet,
+            }
+        )
         return 1 if lines else 0
     if quiet:
-        out.print(f"No channel is configured for {', '.join(quiet)}: their notices are .eml files in {engine.settings.outbox}", style="yellow")
+        out.print(
+            f"No channel for {', '.join(quiet)}: their notices are .eml files in {engine.settings.outbox}",
+            style="yellow",
+        )
     rows = [(o.status, o.subject, f"{o.what}\n  because {o.why}", _when(o)) for o in lines]
     when = f"{at or engine.clock():%Y-%m-%d %H:%M %Z}"
-    table(f"Worklist {engine.study.short_title}, {when}: {len(lines)} lines", ("status", "subject", "what and why", "when"), rows)
+    table(
+        f"Worklist {engine.study.short_title}, {when}: {len(lines)} lines",
+        ("status", "subject", "what and why", "when"),
+        rows,
+    )
     return 1 if lines else 0
 
 
@@ -66,13 +83,23 @@ def patient(subject: str, /, *, as_of: str | None = None, json: Json = False) ->
         return 0
     state, due = engine.duties(subject, as_of=at)
     visits = [
-        {"visit": p.code, "status": p.status, "target": p.window and p.window.target, "opens": p.window and p.window.opens,
-         "closes": p.window and p.window.closes, "held": p.held_on, "in_window": p.in_window, "why": str(p.because)}
+        {"visit": p.code, "status": p.status, "held": p.held_on, "in_window": p.in_window, "why": str(p.because)}
+        | ({"opens": p.window.opens, "target": p.window.target, "closes": p.window.closes} if p.window else {})
         for p in due.plans
     ]  # fmt: skip
     lines = [o.as_dict() for o in engine.worklist(as_of=at) if o.subject == subject]
     facts = [f.body for f in state.facts]
-    print_json({"subject": subject, "phase": due.phase, "complete": due.complete, "visits": visits, "open": lines, "facts": facts, "superseded": dict(state.superseded)})
+    print_json(
+        {
+            "subject": subject,
+            "phase": due.phase,
+            "complete": due.complete,
+            "visits": visits,
+            "open": lines,
+            "facts": facts,
+            "superseded": dict(state.superseded),
+        }
+    )
     return 0
 
 
@@ -91,7 +118,11 @@ def explain(key: str, /, *, as_of: str | None = None, json: Json = False) -> int
     engine = Engine.open()
     found = engine.explain(key, as_of=_instant(engine, as_of))
     if not found:
-        raise BadInput(f"nothing has the key {key!r}", "explain", "neotorch worklist --json lists keys; a visit's is SUBJECT/VISIT.")
+        raise BadInput(
+            f"nothing has the key {key!r}",
+            "explain",
+            "neotorch worklist --json lists keys; a visit's is SUBJECT/VISIT.",
+        )
     if json:
         print_json(found)
     else:
@@ -104,10 +135,12 @@ def _instant(engine: Engine, text: str | None) -> datetime | None:
 
 
 def _when(line: Obligation) -> str:
-    return f"{line.since}" + (f" – {line.until}" if line.until else "")
+    return f"{line.since}" + (f" to {line.until}" if line.until else "")
 
 
 def _known(engine: Engine, subject: str) -> None:
     if subject not in engine.subjects():
         near = [s for s in engine.subjects() if s[-2:] == subject[-2:]][:3] or engine.subjects()[:3]
-        raise BadInput(f"no subject {subject!r} in the log", "patient", f"Known are, for example, {', '.join(near) or 'none yet'}.")
+        raise BadInput(
+            f"no subject {subject!r} in the log", "patient", f"Known are, for example, {', '.join(near) or 'none yet'}."
+        )

@@ -52,7 +52,9 @@ class Window:
         return tuple(sorted(days))
 
 
-def window(anchor: date, offset: int, before: int, after: int, *, not_before: date | None, missed_after: int | None) -> Window:
+def window(
+    anchor: date, offset: int, before: int, after: int, *, not_before: date | None, missed_after: int | None
+) -> Window:
     """Return the window of `anchor` + `offset` days, `before` and `after` in days.
 
     A later `not_before` (a wash-out) moves the opening and, where needed, the target; it never moves the closing day

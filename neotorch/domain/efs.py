@@ -62,20 +62,45 @@ def event_free_survival(facts: Sequence[ev.AnyFact], first_dose: date | None, cu
     if first_dose is None or first_dose > cut:
         return EfsResult("not started", None, None, None, "no first dose by the cut")
     known = [f for f in facts if first_dose <= f.occurred <= cut]
-    found = [(f.occurred, name, f.id) for f in known if (name := finding_of(f, known)) and efs_map.findings.get(name) == "event"]
+    found = [
+        (f.occurred, name, f.id)
+        for f in known
+        if (name := finding_of(f, known)) and efs_map.findings.get(name) == "event"
+    ]
     if found:
         on, name, _ = min(found)
         ids = tuple(i for d, _, i in found if d == on)
         days = (on - first_dose).days + 1
-        return EfsResult("event", days, on, name, f"{name.replace('_', ' ')} on {on}, day {days} (map {efs_map.name} {efs_map.version})", ids)
+        return EfsResult(
+            "event",
+            days,
+            on,
+            name,
+            f"{name.replace('_', ' ')} on {on}, day {days} (map {efs_map.name} {efs_map.version})",
+            ids,
+        )
     undecided = [f.id for f in known if isinstance(f, ev.Progression) and f.operable is None]
     note = "; a progression whose operability is not decided may become the event" if undecided else ""
     seen = [f for f in known if _adequate(f)]
     if not seen:
-        return EfsResult("censored", 1, first_dose, None, f"no adequate disease assessment after the first dose: censored on day 1{note}", tuple(undecided))
+        return EfsResult(
+            "censored",
+            1,
+            first_dose,
+            None,
+            f"no adequate disease assessment after the first dose: censored on day 1{note}",
+            tuple(undecided),
+        )
     last = seen[-1]
     days = (last.occurred - first_dose).days + 1
-    return EfsResult("censored", days, last.occurred, None, f"free of events at the last adequate assessment on {last.occurred}, day {days}{note}", (last.id, *undecided))
+    return EfsResult(
+        "censored",
+        days,
+        last.occurred,
+        None,
+        f"free of events at the last adequate assessment on {last.occurred}, day {days}{note}",
+        (last.id, *undecided),
+    )
 
 
 def finding_of(fact: ev.AnyFact, facts: Iterable[ev.AnyFact] = ()) -> Finding | None:
@@ -95,7 +120,9 @@ def finding_of(fact: ev.AnyFact, facts: Iterable[ev.AnyFact] = ()) -> Finding | 
             return fact.kind
         case ev.Death():
             return "death"
-        case ev.Surgery(margin="positive") if not any(isinstance(f, ev.Surgery) and f.occurred > fact.occurred for f in facts):
+        case ev.Surgery(margin="positive") if not any(
+            isinstance(f, ev.Surgery) and f.occurred > fact.occurred for f in facts
+        ):
             return "positive_final_margin"
         case _:
             return None
@@ -111,14 +138,8 @@ def _adequate(fact: ev.AnyFact) -> bool:
             return False
 
 
-def last_known_alive(facts: Iterable[ev.AnyFact]) -> date | None:
-    """Return the latest day on which the patient is shown to have been alive."""
-    alive = [f.occurred for f in facts if isinstance(f, ev.Contact | ev.VisitHeld | ev.CycleGiven | ev.Surgery | ev.DiseaseAssessment | ev.Imaging)]
-    return max(alive, default=None)
-
-
 def survival_conflicts(facts: Sequence[ev.AnyFact]) -> tuple[SurvivalConflict, ...]:
-    """Return contradictions between disease status and survival: disease-free or disease after death is in `history`."""
+    """Return contradictions between disease status and survival."""
     found = []
     recurrences = [f for f in facts if isinstance(f, ev.Recurrence)]
     for fact in facts:
@@ -127,9 +148,4 @@ def survival_conflicts(facts: Sequence[ev.AnyFact]) -> tuple[SurvivalConflict, .
             if earlier:
                 text = f"free of disease on {fact.occurred} after distant recurrence on {earlier[0].occurred}"
                 found.append(SurvivalConflict("free-after-recurrence", text, (fact.id, earlier[0].id)))
-    contacts = [f for f in facts if isinstance(f, ev.Contact)]
-    free = [f for f in facts if isinstance(f, ev.DiseaseAssessment) and f.status == "free"]
-    if contacts and free and free[-1].occurred > contacts[-1].occurred and contacts[-1].by == "record":
-        text = f"recurrence-free until {free[-1].occurred}, but last known alive on {contacts[-1].occurred}"
-        found.append(SurvivalConflict("free-after-last-alive", text, (free[-1].id, contacts[-1].id)))
     return tuple(found)

@@ -179,7 +179,7 @@ class CycleDelayed(Fact):
 
 
 class DoseChanged(Fact):
-    """A drug reduced, interrupted, resumed or stopped on `occurred`; on `stopped` and `interrupted` this is the last day taken."""
+    """A drug reduced, interrupted, resumed or stopped; of the last day taken where interrupted or stopped."""
 
     type: Literal["dose_changed"] = "dose_changed"
     drug: Drug
@@ -232,7 +232,7 @@ class Imaging(Fact):
 
 
 class AdverseEvent(Fact):
-    """An adverse event graded by CTCAE v5. `aware` is when the site learnt of a serious one: the 24 h run from there."""
+    """An adverse event graded by CTCAE v5. A serious one is to be reported 24 h after `aware`, when the site learnt."""
 
     type: Literal["adverse_event"] = "adverse_event"
     term: Code

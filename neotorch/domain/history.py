@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from neotorch.domain import events as ev
 from neotorch.domain.state import PatientState, Problem
@@ -37,7 +38,7 @@ def _entry(state: PatientState) -> Iterator[Problem]:
 
 def _cycles(state: PatientState) -> Iterator[Problem]:
     numbers = sorted(state.cycles)
-    for earlier, later in zip(numbers, numbers[1:], strict=False):
+    for earlier, later in pairwise(numbers):
         first, then = state.cycles[later], state.cycles[earlier]
         if first.occurred <= then.occurred:
             text = f"cycle {later} on {first.occurred} is not after cycle {earlier} on {then.occurred}"

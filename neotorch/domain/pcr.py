@@ -1,4 +1,4 @@
-"""Pathologic complete response from the ypT and ypN categories alone (NeoSTEEP: Litton et al., J Clin Oncol 2023;41:4433-42).
+"""Pathologic complete response from the ypT and ypN categories alone (NeoSTEEP, doi 10.1200/JCO.23.00435).
 
 Independent of RCB on purpose: `agreement` holds the categories against the six numbers, and a disagreement is a query.
 """
@@ -32,7 +32,9 @@ def pcr(report: Pathology, definition: Definition) -> PcrVerdict:
     axilla = definition != "ypT0/Tis"
     breast_ok = {"ypT0", "ypTis"} if "Tis" in definition else {"ypT0"}
     if report.ypt not in breast_ok and report.ypt != "ypTX":
-        return PcrVerdict("no", f"residual {'in situ ' if report.ypt == 'ypTis' else 'invasive '}cancer in the breast: {report.ypt}")
+        return PcrVerdict(
+            "no", f"residual {'in situ ' if report.ypt == 'ypTis' else 'invasive '}cancer in the breast: {report.ypt}"
+        )
     if axilla and report.ypn not in ("ypN0", "ypNX"):
         extra = " (isolated tumour cells are not a pCR)" if report.ypn == "ypN0(i+)" else ""
         return PcrVerdict("no", f"cancer in the nodes: {report.ypn}{extra}")
@@ -51,7 +53,7 @@ def pcr(report: Pathology, definition: Definition) -> PcrVerdict:
 
 def agreement(report: Pathology) -> tuple[tuple[str, str], ...]:
     """Return every disagreement between the categories and the six numbers as (stable code, words)."""
-    return tuple([*_breast(report), *_nodes(report), *_bed(report)])
+    return (*_breast(report), *_nodes(report), *_bed(report))
 
 
 def _inputs(report: Pathology) -> RcbInputs:
@@ -63,9 +65,12 @@ def _breast(report: Pathology) -> Iterator[tuple[str, str]]:
     none_left = report.ypt in ("ypT0", "ypTis")
     if fraction is not None and report.ypt != "ypTX":
         if none_left and fraction > 0:
-            yield "ypt-cellularity", f"{report.ypt} says no invasive cancer, cellularity and in situ share say {100 * fraction:.1f} % invasive"
+            yield (
+                "ypt-cellularity",
+                f"{report.ypt} says no invasive cancer, the numbers say {100 * fraction:.1f} % of the bed",
+            )
         if not none_left and fraction == 0:
-            yield "ypt-cellularity", f"{report.ypt} says invasive cancer, cellularity and in situ share say none"
+            yield "ypt-cellularity", f"{report.ypt} says invasive cancer, the numbers say none"
     result = rcb_of(report)
     complete = pcr(report, "ypT0/Tis ypN0").answer
     if result.rcb_class == "RCB-0" and complete == "no" and not report.lymphovascular_invasion:
@@ -98,4 +103,7 @@ def _nodes(report: Pathology) -> Iterator[tuple[str, str]]:
 
 def _bed(report: Pathology) -> Iterator[tuple[str, str]]:
     if not report.bed_found:
-        yield "bed-not-found", "no tumour bed and no clip found in the specimen: confirm by specimen imaging or re-sampling"
+        yield (
+            "bed-not-found",
+            "no tumour bed and no clip found in the specimen: confirm by specimen imaging or re-sampling",
+        )

@@ -80,16 +80,24 @@ def rcb(inputs: RcbInputs) -> RcbResult:
     problems = tuple(_problems(inputs))
     if problems:
         return RcbResult(None, None, f"not evaluable: {'; '.join(p.text for p in problems)}", problems)
-    d1, d2, nodes, met = (float(getattr(inputs, n) or 0) for n in ("d1_mm", "d2_mm", "nodes_positive", "largest_met_mm"))
+    d1, d2, nodes, met = (
+        float(getattr(inputs, n) or 0) for n in ("d1_mm", "d2_mm", "nodes_positive", "largest_met_mm")
+    )
     fraction = invasive_fraction(inputs) or 0.0
     primary, nodal = fraction * sqrt(d1 * d2), 4 * (1 - 0.75**nodes) * met
     index = (1.4 * primary**0.17 if primary else 0.0) + (nodal**0.17 if nodal else 0.0)
     which = classify(index)
-    return RcbResult(index, which, f"index {index:.3f} from d_prim {sqrt(d1 * d2):.1f} mm, f_prim {fraction:.3f}, {nodes:.0f} nodes, largest {met:g} mm")
+    return RcbResult(
+        index,
+        which,
+        f"index {index:.3f}: bed {sqrt(d1 * d2):.1f} mm, invasive share {fraction:.3f}, {nodes:.0f} nodes, {met:g} mm",
+    )
 
 
 def _problems(i: RcbInputs) -> Iterator[RcbProblem]:
-    d1, d2, cellularity, in_situ = (float(getattr(i, n) or 0) for n in ("d1_mm", "d2_mm", "cellularity_pct", "in_situ_pct"))
+    d1, d2, cellularity, in_situ = (
+        float(getattr(i, n) or 0) for n in ("d1_mm", "d2_mm", "cellularity_pct", "in_situ_pct")
+    )
     nodes, met = float(i.nodes_positive or 0), float(i.largest_met_mm or 0)
     for name, value, top in (("cellularity", cellularity, 100), ("in situ share", in_situ, 100)):
         if not 0 <= value <= top:

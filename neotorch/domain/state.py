@@ -166,20 +166,7 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
 
 def _supersede(every: list[ev.AnyFact | ev.AnyEffect]) -> tuple[dict[str, str], list[Problem]]:
     """Return superseded id -> superseding id, and the problems met. A superseded correction supersedes nothing."""
-    by_id = {e.id: e for e in every}
-    claims: dict[str, list[str]] = {}
-    problems: list[Problem] = []
-    for event in every:
-        target = event.retracts if isinstance(event, ev.Retraction) else event.corrects
-        if target is None:
-            continue
-        aim = by_id.get(target)
-        if aim is None:
-            problems.append(Problem("unknown-target", f"refers to {target}, which is not in the log", (event.id,)))
-        elif not isinstance(event, ev.Retraction) and aim.type != event.type:
-            problems.append(Problem("wrong-target", f"a {event.type} cannot correct a {aim.type}", (event.id, target)))
-        else:
-            claims.setdefault(target, []).append(event.id)
+    claims, problems = _targets(every)
     superseded: dict[str, str] = {}
 
     def live(event_id: str, path: frozenset[str]) -> bool:
@@ -195,8 +182,28 @@ def _supersede(every: list[ev.AnyFact | ev.AnyEffect]) -> tuple[dict[str, str], 
     for target, ids in claims.items():
         holding = [i for i in ids if i not in superseded]
         if len(holding) > 1:
-            problems.append(Problem("two-corrections", f"{target} is corrected by more than one event", (target, *holding)))
+            words = f"{target} is corrected by more than one event"
+            problems.append(Problem("two-corrections", words, (target, *holding)))
     return superseded, problems
+
+
+def _targets(every: list[ev.AnyFact | ev.AnyEffect]) -> tuple[dict[str, list[str]], list[Problem]]:
+    """Return the id of each event -> ids of those that would correct or retract it, and the ones that cannot."""
+    by_id = {e.id: e for e in every}
+    claims: dict[str, list[str]] = {}
+    problems: list[Problem] = []
+    for event in every:
+        target = event.retracts if isinstance(event, ev.Retraction) else event.corrects
+        if target is None:
+            continue
+        aim = by_id.get(target)
+        if aim is None:
+            problems.append(Problem("unknown-target", f"refers to {target}, which is not in the log", (event.id,)))
+        elif not isinstance(event, ev.Retraction) and aim.type != event.type:
+            problems.append(Problem("wrong-target", f"a {event.type} cannot correct a {aim.type}", (event.id, target)))
+        else:
+            claims.setdefault(target, []).append(event.id)
+    return claims, problems
 
 
 class _Draft:
@@ -231,7 +238,7 @@ class _Draft:
     def take(self, event: ev.AnyFact | ev.AnyEffect, at: datetime) -> None:  # noqa: C901, PLR0912 - the one match over the union
         """Add one event; the only place where the kinds of event are told apart for the state."""
         if isinstance(event, ev.Fact):
-            self.facts.append(event)  # type: ignore[arg-type]
+            self.facts.append(event)
         match event:
             case ev.Consent():
                 self.consent = self.consent or event

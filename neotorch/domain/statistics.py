@@ -1,10 +1,13 @@
-"""Statistics of publication grade, by SciPy, with the method's name in each result. SciPy is imported when first used."""
+"""Statistics of publication grade, by SciPy (imported at first use), with the method's name in each result."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, inf, isnan, log, sqrt
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ def clopper_pearson(x: int, n: int, *, level: float = 0.95) -> Interval:
     """Return x/n with the exact Clopper-Pearson interval. ValueError unless 0 <= x <= n and n > 0."""
     if not 0 <= x <= n or n == 0:
         raise ValueError(f"{x} of {n} is not a proportion")
-    from scipy.stats import binomtest  # noqa: PLC0415 - half a second of import, only for those who need it
+    from scipy.stats import binomtest
 
     limits = binomtest(x, n).proportion_ci(confidence_level=level, method="exact")
     return Interval(x / n, float(limits.low), float(limits.high), level, "clopper-pearson")
@@ -30,7 +33,7 @@ def clopper_pearson(x: int, n: int, *, level: float = 0.95) -> Interval:
 
 def exact_test(x: int, n: int, null: float) -> float:
     """Return the one-sided exact binomial p value against a proportion <= `null`."""
-    from scipy.stats import binomtest  # noqa: PLC0415 - see above
+    from scipy.stats import binomtest
 
     return float(binomtest(x, n, null, alternative="greater").pvalue)
 
@@ -86,7 +89,9 @@ class KaplanMeier:
             if value < half - tolerance:
                 return self.points[index].time
             if abs(value - half) <= tolerance:
-                below = next((self.points[j].time for j in range(index + 1, len(curve)) if curve[j] < half - tolerance), None)
+                below = next(
+                    (self.points[j].time for j in range(index + 1, len(curve)) if curve[j] < half - tolerance), None
+                )
                 return self.points[index].time if below is None else (self.points[index].time + below) / 2
         return None
 
@@ -95,7 +100,9 @@ class KaplanMeier:
         return next((p.n_risk for p in self.points if p.time >= time), 0)
 
 
-def kaplan_meier(times: Sequence[float], events: Sequence[bool], *, level: float = 0.95, interval: str = "log-log") -> KaplanMeier:
+def kaplan_meier(
+    times: Sequence[float], events: Sequence[bool], *, level: float = 0.95, interval: str = "log-log"
+) -> KaplanMeier:
     """Return the estimate for times (any unit, >= 0) and event flags, both of length n > 0.
 
     `interval`: log-log (the default here) or log (R's default). Standard errors after Greenwood.
@@ -106,29 +113,27 @@ def kaplan_meier(times: Sequence[float], events: Sequence[bool], *, level: float
         raise ValueError("times must be finite and not negative")
     if interval not in ("log-log", "log"):
         raise ValueError(f"no interval type {interval!r}; use log-log or log")
-    survival = _survival(times, events)
+    distinct, ordered = sorted(set(times)), sorted(times)
+    here, deaths = Counter(times), Counter(t for t, e in zip(times, events, strict=True) if e)
     points: list[Point] = []
     greenwood = 0.0
-    for time in sorted(set(times)):
-        risk = sum(1 for t in times if t >= time)
-        died = sum(1 for t, e in zip(times, events, strict=True) if t == time and e)
+    for time, s in zip(distinct, _survival(times, events, distinct), strict=True):
+        risk, died = len(ordered) - bisect_left(ordered, time), deaths[time]
         greenwood += died / (risk * (risk - died)) if died < risk else inf
-        s = survival(time)
         lower, upper = _limits(s, greenwood, level, interval)
         error = s * sqrt(greenwood) if s > 0 else 0.0
-        points.append(Point(time, risk, died, sum(1 for t in times if t == time) - died, s, error, lower, upper))
+        points.append(Point(time, risk, died, here[time] - died, s, error, lower, upper))
     return KaplanMeier(tuple(points), len(times), sum(events), level, interval)
 
 
-def _survival(times: Sequence[float], events: Sequence[bool]):  # type: ignore[no-untyped-def]  # noqa: ANN202 - SciPy's own
-    from scipy.stats import CensoredData, ecdf  # noqa: PLC0415 - see above
+def _survival(times: Sequence[float], events: Sequence[bool], at: Sequence[float]) -> list[float]:
+    from scipy.stats import CensoredData, ecdf
 
-    data = CensoredData(
+    data: Any = CensoredData(
         uncensored=[t for t, e in zip(times, events, strict=True) if e],
         right=[t for t, e in zip(times, events, strict=True) if not e],
     )
-    function = ecdf(data).sf
-    return lambda time: float(function.evaluate(time))
+    return [float(s) for s in ecdf(data).sf.evaluate(at)]
 
 
 def _limits(s: float, greenwood: float, level: float, interval: str) -> tuple[float | None, float | None]:
@@ -136,7 +141,7 @@ def _limits(s: float, greenwood: float, level: float, interval: str) -> tuple[fl
         return 1.0, 1.0
     if s <= 0:
         return None, None
-    from scipy.special import ndtri  # noqa: PLC0415 - see above
+    from scipy.special import ndtri
 
     z = float(ndtri(0.5 + level / 2))
     if interval == "log":

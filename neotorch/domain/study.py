@@ -33,7 +33,9 @@ Days = Annotated[int, Field(ge=-2000, le=4000)]
 Span = Annotated[int, Field(ge=0, le=400)]
 Phase = Literal["screening", "treatment", "surgery", "follow_up"]
 PHASES: tuple[Phase, ...] = ("screening", "treatment", "surgery", "follow_up")
-ANCHOR = re.compile(r"^(consent|planned_start|enrolment|surgery|last_cycle|last_dose|cycle\.\d{1,2}|last_dose\.[a-z_]+)$")
+ANCHOR = re.compile(
+    r"^(consent|planned_start|enrolment|surgery|last_cycle|last_dose|cycle\.\d{1,2}|last_dose\.[a-z_]+)$"
+)
 
 
 class StudyError(NeotorchError):
@@ -132,6 +134,16 @@ class Form(Sourced):
     items: dict[Code, Item]
 
 
+def known_anchor(value: str) -> str:
+    """Return the name if it is one that windows can hang on; ValueError otherwise."""
+    if not ANCHOR.match(value):
+        raise ValueError(
+            f"{value!r} is not an anchor; use consent, planned_start, enrolment, cycle.N, last_cycle, last_dose, "
+            "last_dose.DRUG or surgery"
+        )
+    return value
+
+
 class Timing(Model):
     """anchor + offset with an inclusive window, all in calendar days."""
 
@@ -140,15 +152,7 @@ class Timing(Model):
     window_days_before: Span
     window_days_after: Span
 
-    @field_validator("anchor")
-    @classmethod
-    def _known_anchor(cls, value: str) -> str:
-        if not ANCHOR.match(value):
-            raise ValueError(
-                f"{value!r} is not an anchor; use consent, planned_start, enrolment, cycle.N, last_cycle, last_dose, "
-                "last_dose.DRUG or surgery"
-            )
-        return value
+    _known_anchor = field_validator("anchor")(known_anchor)
 
 
 class NotBefore(Model):
@@ -157,7 +161,7 @@ class NotBefore(Model):
     anchor: str
     days: Annotated[int, Field(ge=0, le=400)]
 
-    _known_anchor = field_validator("anchor")(Timing._known_anchor.__func__)  # type: ignore[attr-defined]
+    _known_anchor = field_validator("anchor")(known_anchor)
 
 
 class Due(Model):
@@ -307,17 +311,25 @@ class Study(Model):
         for n, visit in enumerate(self.visits):
             for due in visit.due:
                 if due.form not in forms:
-                    raise ValueError(f"visits[{n}] ({visit.code}).due names the form {due.form!r}, which is not under forms")
+                    raise ValueError(
+                        f"visits[{n}] ({visit.code}).due names the form {due.form!r}, which is not under forms"
+                    )
                 unknown = [i for i in due.items if i not in forms[due.form].items]
                 if unknown:
-                    raise ValueError(f"visits[{n}] ({visit.code}).due: form {due.form} has no item {', '.join(unknown)}")
+                    raise ValueError(
+                        f"visits[{n}] ({visit.code}).due: form {due.form} has no item {', '.join(unknown)}"
+                    )
             anchors = [t.anchor for t in visit.timing] + ([visit.not_before.anchor] if visit.not_before else [])
             for anchor in anchors:
                 kind, _, name = anchor.partition(".")
                 if kind == "last_dose" and name and name not in drugs:
-                    raise ValueError(f"visits[{n}] ({visit.code}) is anchored on the drug {name!r}, which is not under drugs")
+                    raise ValueError(
+                        f"visits[{n}] ({visit.code}) is anchored on the drug {name!r}, which is not under drugs"
+                    )
                 if kind == "cycle" and not 1 <= int(name) <= self.cycles.count:
-                    raise ValueError(f"visits[{n}] ({visit.code}) is anchored on cycle {name}; there are {self.cycles.count}")
+                    raise ValueError(
+                        f"visits[{n}] ({visit.code}) is anchored on cycle {name}; there are {self.cycles.count}"
+                    )
         if self.cycles.clock_drug not in drugs:
             raise ValueError(f"cycles.clock_drug {self.cycles.clock_drug!r} is not under drugs")
         return self
@@ -365,7 +377,9 @@ def read_study(text: str, name: str = "study file") -> Study:
         return Study.model_validate(data)
     except ValidationError as error:
         problems = [f"{_path(e['loc'])} (line {_line(tree, e['loc'])}): {_words(e)}" for e in error.errors()]
-        raise StudyError("\n".join(problems), name, "mend these lines; a study file is used whole or not at all") from None
+        raise StudyError(
+            "\n".join(problems), name, "mend these lines; a study file is used whole or not at all"
+        ) from None
 
 
 def _words(error: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
 from neotorch.domain import events as ev
 from neotorch.domain.history import history_problems
@@ -57,14 +57,16 @@ def _identity(fact: ev.AnyFact, state: PatientState, study: Study) -> Iterator[R
             todo = f"to change it, record a consent with corrects: {state.consent.id} and a reason"
             yield Refusal("type", f"{fact.subject} has consented on {state.consent.occurred} already", todo)
     elif state.consent is None:
-        yield Refusal("subject", f"{fact.subject} is not known", "record its consent first, or correct the subject code")
+        yield Refusal(
+            "subject", f"{fact.subject} is not known", "record its consent first, or correct the subject code"
+        )
 
 
 def _dates(fact: ev.AnyFact, today: date) -> Iterator[Refusal]:
     if fact.occurred > today:
         todo = "record what has happened; plans go into planned_start, until, or a booking"
         yield Refusal("occurred", f"{fact.occurred} is in the future (today is {today} at the site)", todo)
-    if fact.occurred.year < 1990:  # noqa: PLR2004 - earlier than any trial of today; a slip of the keyboard
+    if fact.occurred.year < 1990:
         yield Refusal("occurred", f"{fact.occurred} is too long ago", "correct the year")
 
 
@@ -80,7 +82,9 @@ def _targets(fact: ev.AnyFact, state: PatientState) -> Iterator[Refusal]:
         yield Refusal("reason", "a correction needs a reason", "say why in `reason` (ICH E6(R3) 4.2.4)")
     aim = state.learnt.get(target)
     if aim is None:
-        yield Refusal(field, f"{fact.subject} has no event {target!r}", f"neotorch patient {fact.subject} lists the ids")
+        yield Refusal(
+            field, f"{fact.subject} has no event {target!r}", f"neotorch patient {fact.subject} lists the ids"
+        )
     elif isinstance(aim.event, ev.Effect):
         yield Refusal(field, f"{target!r} is something the engine did", "correct the fact that led to it")
     elif not isinstance(fact, ev.Retraction) and aim.event.type != fact.type:
@@ -119,7 +123,11 @@ def _form(fact: ev.FormReceived, study: Study) -> Iterator[Refusal]:
         elif not isinstance(value, ev.NotAnswered):
             fault = item_fault(item, value)
             if fault:
-                yield Refusal(f"items.{name}", fault, "correct it, or give a status (not_done, unknown, not_applicable) with a reason")
+                yield Refusal(
+                    f"items.{name}",
+                    fault,
+                    "correct it, or give a status (not_done, unknown, not_applicable) with a reason",
+                )
 
 
 def item_fault(item: Item, value: object) -> str | None:
@@ -163,6 +171,6 @@ def _order(fact: ev.AnyFact, state: PatientState) -> Iterator[Refusal]:
 def with_fact(state: PatientState, fact: ev.AnyFact) -> PatientState:
     """Return the state as it would be with `fact` recorded next."""
     latest = max((r.recorded_at for r in state.learnt.values()), default=None)
-    at = latest or ev.parse_instant("2000-01-01T00:00:00Z")
+    at = latest or datetime(2000, 1, 1, tzinfo=UTC)
     new = ev.Recorded.model_construct(seq=state.position + 1, recorded_at=at, event=fact, prev_hash="", hash="")
     return fold([*state.learnt.values(), new], state.subject)

@@ -19,7 +19,10 @@ def contradictions(state: PatientState, study: Study) -> tuple[Finding, ...]:
         place = {"local": "PATH", "central": "CENTRAL", "adjudication": "ADJUDICATION"}[report.read]
         problems = [*agreement(report), *((f"rcb-{p.code}", p.text) for p in rcb_of(report).problems)]
         found += [_finding(state, study, place, "pathology", Problem(c, t, (report.id,))) for c, t in problems]
-    found += [_finding(state, study, None, "survival", Problem(c.code, c.text, c.event_ids)) for c in survival_conflicts(state.facts)]
+    found += [
+        _finding(state, study, None, "survival", Problem(c.code, c.text, c.event_ids))
+        for c in survival_conflicts(state.facts)
+    ]
     return tuple({f.query: f for f in found}.values())
 
 

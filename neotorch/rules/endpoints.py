@@ -52,7 +52,7 @@ class PatientEndpoints:
 
     @property
     def headline(self) -> str:
-        """pCR and RCB class in one line, as in `pCR: yes, RCB-0`."""
+        """PCR and RCB class in one line, as in `pCR: yes, RCB-0`."""
         rcb_text = self.rcb.rcb_class if self.rcb and self.rcb.rcb_class else "RCB not evaluable"
         return f"pCR: {self.pcr.answer.replace('_', ' ')}, {rcb_text}"
 
@@ -149,7 +149,10 @@ def _without_report(state: PatientState, cut: date) -> Verdict | None:
     for stop, words in (
         (state.inoperable, "progression precludes surgery"),
         (state.death, "died before a pathology report"),
-        (state.withdrawal if state.withdrawal and state.withdrawal.scope == "study" else None, "withdrew before surgery"),
+        (
+            state.withdrawal if state.withdrawal and state.withdrawal.scope == "study" else None,
+            "withdrew before surgery",
+        ),
     ):
         if stop and stop.occurred <= cut and not (state.surgery and state.surgery.occurred <= stop.occurred):
             return Verdict("no", f"{words}: counts as a non-responder", (stop.id,))
@@ -188,7 +191,9 @@ def _framed(verdict: Verdict, state: PatientState, cut: date, frame_days: int) -
     return verdict
 
 
-def trial_result(patients: Iterable[PatientEndpoints], states: Iterable[PatientState], study: Study, cut: date) -> TrialResult:
+def trial_result(
+    patients: Iterable[PatientEndpoints], states: Iterable[PatientState], study: Study, cut: date
+) -> TrialResult:
     """Return the trial's figures from the patients' values at `cut`."""
     everyone = tuple(sorted(patients, key=lambda p: p.subject))
     full = [p for p in everyone if p.in_full_set]
@@ -203,7 +208,10 @@ def trial_result(patients: Iterable[PatientEndpoints], states: Iterable[PatientS
     if timed:
         level = study.endpoints.efs.level
         curve = kaplan_meier([float(e.days or 0) for e in timed], [e.status == "event" for e in timed], level=level)
-    classes = {name: sum(1 for p in full if p.rcb and p.rcb.rcb_class == name) for name in ("RCB-0", "RCB-I", "RCB-II", "RCB-III")}
+    classes = {
+        name: sum(1 for p in full if p.rcb and p.rcb.rcb_class == name)
+        for name in ("RCB-0", "RCB-I", "RCB-II", "RCB-III")
+    }
     known = list(states)
     counts = {
         "screened": sum(1 for s in known if s.consent and s.consent.occurred <= cut),

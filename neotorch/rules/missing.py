@@ -38,13 +38,15 @@ def missing_items(state: PatientState, study: Study, plans: tuple[VisitPlan, ...
 
 
 def _form(plan: VisitPlan, due: Due, form: Form, state: PatientState, study: Study) -> list[Finding]:
-    assert plan.held_on is not None  # noqa: S101 - checked by the caller, for the type checker
+    assert plan.held_on is not None
     wanted = due.items or list(form.items)
     sources = _sources(plan, form, state)
     absent = tuple(i for i in wanted if not any(_answers(s, i) for s in sources) and _asked(form, i, sources))
     found: list[Finding] = []
     if absent:
-        what = ", ".join(absent) if len(absent) <= 2 or len(absent) < len(wanted) else f"{form.code} ({len(absent)} items)"  # noqa: PLR2004 - two names still fit a line
+        what = (
+            ", ".join(absent) if len(absent) <= 2 or len(absent) < len(wanted) else f"{form.code} ({len(absent)} items)"
+        )
         because = Because(
             "item.missing", study.version, plan.because.anchor, None, plan.evidence,
             f"{form.code} is due at {plan.code}, held on {plan.held_on}",
@@ -56,7 +58,7 @@ def _form(plan: VisitPlan, due: Due, form: Form, state: PatientState, study: Stu
     return found
 
 
-def _stale(
+def _stale(  # noqa: PLR0917 - all six are what the rule is about
     plan: VisitPlan, due: Due, form: Form, sources: list[ev.Event], state: PatientState, study: Study
 ) -> list[Finding]:
     if due.within_days_of_c1d1 is None or state.first_dose is None or not sources:

@@ -144,7 +144,7 @@ RUNGS = frozenset({"ahead", "opens", "closing", "overdue", "moved"})
 
 
 def _visit_data(state: PatientState, study: Study, plan: VisitPlan) -> dict[str, object]:
-    assert plan.window is not None  # noqa: S101 - only visits with a window are reminded of
+    assert plan.window is not None
     return {
         "subject": state.subject,
         "visit": plan.code,
@@ -157,7 +157,7 @@ def _visit_data(state: PatientState, study: Study, plan: VisitPlan) -> dict[str,
 
 
 def _reminder(state: PatientState, study: Study, plan: VisitPlan, rung: Rung, told: date | None) -> Notice:
-    assert plan.window is not None  # noqa: S101 - see above
+    assert plan.window is not None
     data = _visit_data(state, study, plan) | {"rung": rung.name}
     if told and told != plan.window.target:
         data["moved_from"] = told
@@ -167,9 +167,11 @@ def _reminder(state: PatientState, study: Study, plan: VisitPlan, rung: Rung, to
 
 
 def _moved(state: PatientState, study: Study, plan: VisitPlan, told: date) -> Notice:
-    assert plan.window is not None  # noqa: S101 - see above
+    assert plan.window is not None
     key = f"{state.subject}/{plan.code}/moved/{plan.window.target}"
-    return Notice(key, "moved", f"{plan.code} moved", plan.because, _visit_data(state, study, plan) | {"moved_from": told})
+    return Notice(
+        key, "moved", f"{plan.code} moved", plan.because, _visit_data(state, study, plan) | {"moved_from": told}
+    )
 
 
 def query_notices(state: PatientState, findings: tuple[Finding, ...]) -> list[Notice]:
@@ -178,8 +180,8 @@ def query_notices(state: PatientState, findings: tuple[Finding, ...]) -> list[No
     for finding in findings:
         trail = state.queries.get(finding.query)
         if trail and trail.open:
-            data = {"subject": state.subject, "visit": finding.visit, "items": list(finding.items), "what": finding.title,
-                    "state": "raised"}  # fmt: skip
+            about: dict[str, object] = {"subject": state.subject, "visit": finding.visit, "items": list(finding.items)}
+            data = about | {"what": finding.title, "state": "raised"}
             key = f"{finding.query}/asked/{trail.round}"
             found.append(Notice(key, "query", f"notice: {finding.title}", finding.because, data))
     return found

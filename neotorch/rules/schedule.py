@@ -98,13 +98,11 @@ def journey(state: PatientState, study: Study) -> Journey:
 
 
 def treatment_end(state: PatientState, study: Study) -> Anchor | None:
-    """Return the day of the last cycle once no further cycle will be given: all given, stopped, withdrawn or inoperable."""
+    """Return the last cycle's day 1 once no other will be given: all given, stopped, withdrawn or inoperable."""
     if not state.cycles:
         return None
     stops: list[tuple[date, str]] = [
-        (c.occurred, c.id)
-        for c in state.dose_changes
-        if c.drug == study.cycles.clock_drug and c.action == "stopped"
+        (c.occurred, c.id) for c in state.dose_changes if c.drug == study.cycles.clock_drug and c.action == "stopped"
     ]
     if state.withdrawal:
         stops.append((state.withdrawal.occurred, state.withdrawal.id))
@@ -185,12 +183,13 @@ def _last_dose(drug: str, state: PatientState, study: Study) -> Anchor | None:
 
 def visit_plans(state: PatientState, study: Study, today: date) -> tuple[VisitPlan, ...]:
     """Return every visit of the study file for this patient, in the file's order."""
-    phase = journey(state, study)
-    ended = treatment_end(state, study) is not None
-    return tuple(_plan(v, state, study, today, phase, treatment_ended=ended) for v in study.visits)
+    phase, ended = journey(state, study), treatment_end(state, study)
+    return tuple(_plan(v, state, study, today, phase, ended) for v in study.visits)
 
 
-def _plan(visit: Visit, state: PatientState, study: Study, today: date, phase: Journey, *, treatment_ended: bool) -> VisitPlan:
+def _plan(  # noqa: PLR0917 - what a visit's status hangs on
+    visit: Visit, state: PatientState, study: Study, today: date, phase: Journey, ended: Anchor | None
+) -> VisitPlan:
     held = _held(visit, state)
     span, because = _window(visit, state, study)
     status: VisitStatus
@@ -198,7 +197,9 @@ def _plan(visit: Visit, state: PatientState, study: Study, today: date, phase: J
         status = "held"
     elif visit.code in state.missed:
         status, because = "missed", _told(visit, state, study)
-    elif phase in ENDED or not _expected(visit, state, treatment_ended=treatment_ended):
+    elif phase in ENDED:
+        status = "missed" if span and span.closes < _end_of_journey(state) else "not_expected"
+    elif not _expected(visit, state, span, ended):
         status = "not_expected"
     elif _overtaken(visit, state):
         status = "missed"
@@ -207,9 +208,16 @@ def _plan(visit: Visit, state: PatientState, study: Study, today: date, phase: J
     return VisitPlan(visit, status, span, held[0] if held else None, held[1] if held else (), because)
 
 
+def _end_of_journey(state: PatientState) -> date:
+    ends = [e.occurred for e in (state.death, state.withdrawal, state.eligibility) if e]
+    return min(ends, default=date.min)
+
+
 def _told(visit: Visit, state: PatientState, study: Study) -> Because:
     told = state.missed[visit.code]
-    return Because("visit.missed", study.version, event_ids=(told.id,), detail=f"missed, the site said on {told.occurred}")
+    return Because(
+        "visit.missed", study.version, event_ids=(told.id,), detail=f"missed, the site said on {told.occurred}"
+    )
 
 
 def _window(visit: Visit, state: PatientState, study: Study) -> tuple[Window | None, Because]:
@@ -227,7 +235,11 @@ def _window(visit: Visit, state: PatientState, study: Study) -> tuple[Window | N
             anchor.day, timing.offset_days, timing.window_days_before, timing.window_days_after,
             not_before=earliest, missed_after=visit.missed_after_days,
         )  # fmt: skip
-        detail = f"not before {earliest} ({visit.not_before.days} d after {floor.name} on {floor.day})" if floor and visit.not_before else ""
+        detail = (
+            f"not before {earliest} ({visit.not_before.days} d after {floor.name} on {floor.day})"
+            if floor and visit.not_before
+            else ""
+        )
         ids = (*anchor.event_ids, *(floor.event_ids if floor else ()))
         return span, Because("visit.window", study.version, anchor, timing, tuple(dict.fromkeys(ids)), detail)
     names = " or ".join(t.anchor for t in visit.timing)
@@ -235,7 +247,7 @@ def _window(visit: Visit, state: PatientState, study: Study) -> tuple[Window | N
 
 
 def _held(visit: Visit, state: PatientState) -> tuple[date, tuple[str, ...]] | None:
-    """Return the day on which it took place and the events that show it; what a fact says goes before what forms say."""
+    """Return the day on which it took place and the events that show it; facts go before forms."""
     evidence: list[ev.Event] = []
     match visit.held_by:
         case "cycle":
@@ -259,20 +271,23 @@ def _held(visit: Visit, state: PatientState) -> tuple[date, tuple[str, ...]] | N
     return (evidence[0].occurred, (evidence[0].id,)) if evidence else None
 
 
-def _expected(visit: Visit, state: PatientState, *, treatment_ended: bool) -> bool:
+def _expected(visit: Visit, state: PatientState, span: Window | None, ended: Anchor | None) -> bool:
+    """A visit whose time had come before the journey took another way stays expected: it was held or missed."""
     match visit.needs:
         case "treatment":
-            return not treatment_ended
+            return ended is None or (span is not None and span.opens <= ended.day)
         case "before_surgery":
-            return not state.surgery and not state.inoperable
+            return state.inoperable is None or (span is not None and span.closes < state.inoperable.occurred)
         case "surgery":
-            return state.surgery is not None or not state.inoperable
+            return state.surgery is not None or state.inoperable is None
         case "none":
             return True
 
 
 def _overtaken(visit: Visit, state: PatientState) -> bool:
-    """A day-1 visit is missed once a later cycle was given without it."""
+    """A day-1 visit is missed once a later cycle was given without it, a pre-operative one once the operation is over."""
+    if visit.needs == "before_surgery":
+        return state.surgery is not None
     return visit.cycle is not None and any(n > visit.cycle for n in state.cycles)
 
 

@@ -1,4 +1,4 @@
-"""The worklist: everything somebody has to do, each line with its why. Worked out from the log whenever it is asked for."""
+"""The worklist: everything somebody has to do, each line with its why, worked out whenever it is asked for."""
 
 from __future__ import annotations
 
@@ -45,7 +45,11 @@ def obligations(
     state: PatientState, duties: Duties, study: Study, listeners: Mapping[str, list[tuple[str, str]]], now: datetime
 ) -> tuple[Obligation, ...]:
     """Return one patient's open matters: visits to hold, queries to answer, notices that did not get through."""
-    lines = [*_visits(state, duties), *_queries(state, duties, study), *stuck(state, list(duties.notices), state.notices, listeners, now)]
+    lines = [
+        *_visits(state, duties),
+        *_queries(state, duties, study),
+        *stuck(state, list(duties.notices), state.notices, listeners, now),
+    ]
     return tuple(sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key)))
 
 
@@ -67,7 +71,15 @@ def _queries(state: PatientState, duties: Duties, study: Study) -> Iterable[Obli
         asked = local_date(trail.raised_at[trail.round], zone) if trail and trail.open else finding.opens_on
         answered = ", answered, the data still lack it" if trail and trail.answers else ""
         yield Obligation(
-            query, "query", "query", state.subject, state.site, finding.title + answered, asked, None, str(finding.because)
+            query,
+            "query",
+            "query",
+            state.subject,
+            state.site,
+            finding.title + answered,
+            asked,
+            None,
+            str(finding.because),
         )
 
 

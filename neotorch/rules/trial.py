@@ -1,0 +1,70 @@
+"""The trial as a whole: what the last recorded result was, how a new one differs, and who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from neotorch.domain import events as ev
+from neotorch.domain.state import NoticeTrail, fold
+from neotorch.domain.study import Study
+from neotorch.rules.notices import Notice
+from neotorch.rules.schedule import Because
+
+
+def last_result(recorded: Iterable[ev.Recorded]) -> tuple[dict[str, str], ev.EndpointsRecalculated | None]:
+    """Return the values as last recorded (the sum of all changes) and the newest recalculation."""
+    values: dict[str, str] = {}
+    last = None
+    for row in recorded:
+        if isinstance(row.event, ev.EndpointsRecalculated):
+            last = row.event
+            apply_changes(values, last.changes)
+    return values, last
+
+
+def fold_trial(recorded: Iterable[ev.Recorded]) -> dict[str, NoticeTrail]:
+    """Return the notice trails of the trial's own notices."""
+    rows = [
+        r.model_copy(update={"event": r.event.model_copy(update={"subject": "TRIAL"})})
+        for r in recorded
+        if r.event.subject is None
+    ]
+    return dict(fold(rows, "TRIAL").notices)
+
+
+def trial_notices(recorded: Iterable[ev.Recorded], study: Study) -> Iterable[Notice]:
+    """Yield a notice per recalculation that changed a patient's value, and per incident."""
+    for row in recorded:
+        event = row.event
+        because = Because("trial.tell", study.version, event_ids=(event.id,), detail=event.type.replace("_", " "))
+        if isinstance(event, ev.EndpointsRecalculated):
+            patients = [c for c in event.changes if c.subject]
+            if patients:
+                first = f"{patients[0].subject} {patients[0].field}" + (
+                    f" +{len(patients) - 1}" if len(patients) > 1 else ""
+                )
+                data: dict[str, object] = {"changes": [c.model_dump() for c in event.changes], "what": first}
+                yield Notice(f"{event.id}/told", "endpoint", f"notice: endpoints changed ({first})", because, data)
+        elif isinstance(event, ev.Incident):
+            data = {"what": f"{event.kind}: {event.detail}"}
+            yield Notice(f"{event.id}/told", "incident", f"notice: incident {event.kind}", because, data)
+
+
+def apply_changes(values: dict[str, str], changes: Iterable[ev.EndpointChange]) -> None:
+    """Bring `values` (field -> value, patients' as NT-007/pcr) up to date, in place."""
+    for change in changes:
+        name = f"{change.subject}/{change.field}" if change.subject else change.field
+        if change.new is None:
+            values.pop(name, None)
+        else:
+            values[name] = change.new
+
+
+def diff_values(old: dict[str, str], new: dict[str, str]) -> tuple[ev.EndpointChange, ...]:
+    """Return how `new` differs from `old`, by name."""
+    found = []
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            subject, _, last = name.rpartition("/")
+            found.append(ev.EndpointChange(subject=subject or None, field=last, old=old.get(name), new=new.get(name)))
+    return tuple(found)
