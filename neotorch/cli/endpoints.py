@@ -13,7 +13,7 @@ from neotorch.domain.dates import parse_date
 from neotorch.domain.errors import BadInput
 from neotorch.domain.statistics import Interval
 from neotorch.engine import Engine
-from neotorch.rules.endpoints import PatientEndpoints, TrialResult
+from neotorch.rules.endpoints import PatientEndpoints, TrialResult, percent
 
 NAMES = {"pcr": "pCR (ypT0/Tis ypN0)", "rcb01": "RCB 0-1"}
 
@@ -58,13 +58,6 @@ def show(result: TrialResult, engine: Engine) -> None:
     counts = " · ".join(f"{k} {v}" for k, v in result.counts.items())
     title = f"Event-free survival, map {endpoints.efs.primary_map}, Kaplan-Meier, log-log interval"
     table(title, ("at", f"{100 * endpoints.efs.level:.0f} % interval"), marks, caption=counts)
-
-
-def percent(interval: Interval | None) -> str:
-    """Return an estimate with its limits in per cent."""
-    if interval is None:
-        return "none"
-    return f"{100 * interval.estimate:.1f} % ({100 * interval.lower:.1f}-{100 * interval.upper:.1f})"
 
 
 def as_dict(result: TrialResult, engine: Engine) -> dict[str, Any]:

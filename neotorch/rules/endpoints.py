@@ -98,12 +98,19 @@ class TrialResult:
 
     def values(self) -> dict[str, str]:
         """Return field -> value as printed: trial figures by name, patients' as `NT-007/pcr`."""
-        found = {f"{p.subject}/{k}": v for p in self.patients for k, v in p.values().items()}
-        for p in self.proportions:
-            found[f"{p.name}.{p.set_name}"] = f"{p.responders}/{p.n}"
-        for days, at in self.landmarks:
-            found[f"efs.day{days}"] = "none" if at is None else f"{at.estimate:.4f}"
-        return found
+        return {f"{p.subject}/{k}": v for p in self.patients for k, v in p.values().items()} | self.trial_values()
+
+    def trial_values(self) -> dict[str, str]:
+        """Return the trial's own figures: field -> value as printed."""
+        found = {f"{p.name}.{p.set_name}": f"{p.responders}/{p.n} {percent(p.interval)}" for p in self.proportions}
+        return found | {f"efs.day{days}": percent(at) for days, at in self.landmarks}
+
+
+def percent(interval: Interval | None) -> str:
+    """Return an estimate with its limits in per cent, as papers print it."""
+    if interval is None:
+        return "none"
+    return f"{100 * interval.estimate:.1f} % ({100 * interval.lower:.1f}-{100 * interval.upper:.1f})"
 
 
 def reference_reports(state: PatientState) -> list[ev.Pathology]:
