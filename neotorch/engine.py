@@ -101,6 +101,10 @@ class Engine:
         )  # fmt: skip
         return cls(settings, study, log, notifier, clock)
 
+    def unheard(self) -> tuple[tuple[str, str], ...]:
+        """Return the (role, site) pairs whom no channel reaches: their notices go to the outbox folder."""
+        return self.notifier.unheard(self.study.recipients.roles, [s.code for s in self.study.sites])
+
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def head(self) -> int:

@@ -29,13 +29,7 @@ def doctor(*, send: bool = True, json: Annotated[bool, Parameter(negative="")] =
     found = list(checks.machine(settings.data_dir, zones, settings.host, settings.prefect_port, engine.clock()))
     with err.status("checking the notice channels"):
         found += [checks.channel(notifier.check(c, live=send)) for c in notifier.channels]
-    unheard = [
-        (role, site.code)
-        for site in engine.study.sites
-        for role in engine.study.recipients.roles
-        if all(c.name == "outbox" for c in notifier.channels_for(role, site.code))
-    ]
-    found.append(checks.listeners(unheard, settings.outbox))
+    found.append(checks.listeners(engine.unheard(), settings.outbox))
     with err.status("verifying the log"):
         problems = engine.log.verify()
     whole = f"{engine.head()} events, chain whole" if not problems else str(problems[0])

@@ -34,11 +34,7 @@ def worklist(*, as_of: str | None = None, site: str | None = None, json: Json = 
         raise BadInput(f"no site {site!r}", "--site", f"Use one of {', '.join(codes)}.")
     at = _instant(engine, as_of)
     lines = engine.worklist(as_of=at, site=site)
-    quiet = [
-        r
-        for r in engine.study.recipients.roles
-        if all(c.name == "outbox" for c in engine.notifier.channels_for(r, site))
-    ]
+    quiet = sorted({role for role, code in engine.unheard() if site in (None, code)})
     if json:
         print_json(
             {
