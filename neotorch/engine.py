@@ -291,7 +291,7 @@ class Engine:
                 return step.why
 
     def _effect(self, event_id: str, subject: str | None) -> dict[str, Any]:
-        return {"id": event_id, "study": self.study.id, "subject": subject, "occurred": self.today(self._site(subject))}
+        return {"id": ev.ENGINE_ID + event_id, "study": self.study.id, "subject": subject, "occurred": self.today(self._site(subject))}
 
     def _site(self, subject: str | None) -> str | None:
         return self.state(subject).site if subject else None

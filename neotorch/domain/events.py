@@ -29,7 +29,7 @@ from neotorch.domain.dates import parse_date, parse_instant
 
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}$")]
 """A short code from the study file or a controlled list; no blanks, so no names and no free text."""
-EventId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/#@+-]{0,159}$")]
+EventId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/#@+-]{0,239}$")]
 SubjectId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,6}-[0-9]{2,6}$")]
 """A subject code such as NT-007."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
@@ -48,6 +48,10 @@ Amount = Annotated[FiniteFloat, Field(ge=0), AfterValidator(_finite)]
 Percent = Annotated[FiniteFloat, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0, le=200)]
 Drug = Code
+
+
+ENGINE_ID = "engine:"
+"""Ids of effects begin so, and no fact's may: nothing that is recorded can stand in the engine's way."""
 
 
 class Model(BaseModel):

@@ -44,6 +44,8 @@ def admit(fact: ev.AnyFact, state: PatientState, study: Study, today: date) -> t
 
 
 def _identity(fact: ev.AnyFact, state: PatientState, study: Study) -> Iterator[Refusal]:
+    if fact.id.startswith(ev.ENGINE_ID):
+        yield Refusal("id", f"ids that begin with {ev.ENGINE_ID!r} are the engine's own", "give it another id")
     if fact.study != study.id:
         yield Refusal("study", f"{fact.study!r} is not the study {study.id!r} of this log", f"write {study.id}")
     if not re.fullmatch(study.subject_pattern, fact.subject):
