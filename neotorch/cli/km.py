@@ -44,11 +44,10 @@ def command(
     if faults:
         show_faults(name, faults, json=json)
         return 2
-    if not numbers:
-        raise BadInput("no rows", name, "Give one row per patient: time,event.")
     times = [float(n["time"] or 0) for n in numbers]
     events = [bool(n["event"]) for n in numbers]
-    curve, reverse = kaplan_meier(times, events, level=level, interval=interval), follow_up(times, events, level=level)
+    curve = kaplan_meier(times, events, level=level, interval=interval)
+    reverse = follow_up(times, events, level=level, interval=interval)
     _print(curve, reverse, json=json)
     return 0
 
@@ -61,10 +60,9 @@ def _print(curve: KaplanMeier, reverse: KaplanMeier, *, json: bool) -> None:
         })  # fmt: skip
         return
     rows = [
-        (f"{p.time:g}", p.n_risk, p.n_event, p.n_censor)
-        + tuple(_number(v) for v in (p.survival, p.std_err, p.lower, p.upper))
+        (f"{p.time:g}", p.n_risk, p.n_event, p.n_censor, *map(_number, (p.survival, p.std_err, p.lower, p.upper)))
         for p in curve.points
-    ]  # fmt: skip
+    ]
     header = ("time", "at risk", "events", "censored", "survival", "std. error", "lower", "upper")
     table(
         f"Kaplan-Meier, n {curve.n}, {curve.events} events, {100 * curve.level:g} % {curve.interval} interval",

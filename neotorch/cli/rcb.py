@@ -7,6 +7,7 @@ import sys
 from typing import Annotated
 
 from cyclopts import Parameter
+from rich.markup import escape
 
 from neotorch.cli.output import print_json, read_input, table
 from neotorch.cli.tables import Column, read_table
@@ -46,7 +47,7 @@ def command(
     full = [row | _answer(result) for row, result in zip(rows, results, strict=True)]
     if json:
         print_json([row | {"rcb_index": r.index} for row, r in zip(full, results, strict=True)])
-    elif full:
+    else:
         writer = csv.DictWriter(sys.stdout, fieldnames=list(full[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(full)
@@ -69,7 +70,7 @@ def show_faults(name: str, faults: list[Fault], *, json: bool) -> None:
         print_json({"faults": [f.as_dict() for f in faults]})
     else:
         table(
-            f"{name}: not usable",
+            f"{escape(name)}: not usable",
             ("line", "column", "what is wrong", "what to do"),
             [(f.row, f.field, f.what, f.todo) for f in faults],
         )

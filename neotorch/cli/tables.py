@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from neotorch.domain.errors import BadInput
-from neotorch.intake import Fault
+from neotorch.intake import MAX_BYTES, Fault
 
-NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$")
+NUMBER = re.compile(r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,10 @@ def read_table(
 ) -> tuple[list[dict[str, str]], list[dict[str, float | None]], list[Fault]]:
     """Return the rows as text, the numbers of `columns` (None where empty), and all faults.
 
-    BadInput where there is no table at all: not UTF-8, no header, a column missing or there twice.
+    BadInput where there is no table at all: too large, not UTF-8, no header, no row, a column missing or there twice.
     """
+    if len(data) > MAX_BYTES:  # the reader stops just above: a table cut short must not pass for a whole one
+        raise BadInput(f"more than {MAX_BYTES >> 20} MiB", name, "Send it in parts.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -42,13 +45,9 @@ def read_table(
     except csv.Error as error:
         raise BadInput(f"not CSV ({error})", f"{name}, line {reader.line_num}", "Check the quotes.") from None
     header = [h.strip() for h in lines[0][1]] if lines else []
-    absent = [c.name for c in columns if header.count(c.name) != 1]
-    if absent:
-        semicolons = " It seems to be separated by semicolons; use commas." if any(";" in h for h in header) else ""
-        raise BadInput(
-            f"the header lacks (or repeats) {', '.join(absent)}", f"{name}, line 1",
-            f"Name the columns {','.join(c.name for c in columns)}.{semicolons}",
-        )  # fmt: skip
+    _check_header(header, name, columns)
+    if len(lines) == 1:
+        raise BadInput("no rows", name, f"Give one row per patient: {','.join(c.name for c in columns)}.")
     rows, numbers, faults = [], [], []
     for line, cells in lines[1:]:
         if len(cells) != len(header):
@@ -60,6 +59,18 @@ def read_table(
         rows.append(row)
         numbers.append(found)
     return rows, numbers, faults
+
+
+def _check_header(header: list[str], name: str, columns: Sequence[Column]) -> None:
+    todo = f"Name the columns {','.join(c.name for c in columns)}."
+    absent = [c.name for c in columns if c.name not in header]
+    if absent:
+        if any(";" in h for h in header):
+            todo += " It seems to be separated by semicolons; use commas."
+        raise BadInput(f"the header lacks {', '.join(absent)}", f"{name}, line 1", todo)
+    twice = [repr(h) for h, count in Counter(header).items() if count > 1]
+    if twice:  # also a column that is only handed through: the second would overwrite the first
+        raise BadInput(f"the header repeats {', '.join(twice)}", f"{name}, line 1", "Give each column its own name.")
 
 
 def _numbers(

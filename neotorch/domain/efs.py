@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 from neotorch.domain import events as ev
 
@@ -34,6 +34,13 @@ class EfsMap(BaseModel):
     source: str
     assumption: bool
     findings: dict[Finding, Role]
+
+    @model_validator(mode="after")
+    def _says_all(self) -> Self:
+        absent = [f for f in get_args(Finding) if f not in self.findings]
+        if absent:  # silence would mean "no event"
+            raise ValueError(f"map {self.name!r} does not say what to do with {', '.join(absent)}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -58,49 +65,51 @@ class SurvivalConflict:
 
 
 def event_free_survival(facts: Sequence[ev.AnyFact], first_dose: date | None, cut: date, efs_map: EfsMap) -> EfsResult:
-    """Return time and status from effective facts in clinical order; facts after `cut` do not count."""
+    """Return time and status from effective facts in any order; facts after `cut` do not count."""
     if first_dose is None or first_dose > cut:
         return EfsResult("not started", None, None, None, "no first dose by the cut")
-    known = [f for f in facts if first_dose <= f.occurred <= cut]
-    found = [
-        (f.occurred, name, f.id)
-        for f in known
-        if (name := finding_of(f, known)) and efs_map.findings.get(name) == "event"
-    ]
-    if found:
-        on, name, _ = min(found)
-        ids = tuple(i for d, _, i in found if d == on)
-        days = (on - first_dose).days + 1
-        return EfsResult(
-            "event",
-            days,
-            on,
-            name,
-            f"{name.replace('_', ' ')} on {on}, day {days} (map {efs_map.name} {efs_map.version})",
-            ids,
-        )
-    undecided = [f.id for f in known if isinstance(f, ev.Progression) and f.operable is None]
+    in_time = (f for f in facts if first_dose <= f.occurred <= cut)
+    known = sorted(in_time, key=lambda f: (f.occurred, f.rank, f.id))
+    return _event(known, first_dose, efs_map) or _censored(known, first_dose)
+
+
+def _event(known: Sequence[ev.AnyFact], first_dose: date, efs_map: EfsMap) -> EfsResult | None:
+    """Return the first event; several on its day are one event, named after the one that comes first clinically."""
+    found = [(f, name) for f in known if (name := finding_of(f, known)) and efs_map.findings[name] == "event"]
+    if not found:
+        return None
+    on, finding = found[0][0].occurred, found[0][1]
+    same_day = [(f.id, name) for f, name in found if f.occurred == on]
+    words = " and ".join(dict.fromkeys(name.replace("_", " ") for _, name in same_day))
+    days = (on - first_dose).days + 1
+    reason = f"{words} on {on}, day {days} (map {efs_map.name} {efs_map.version})"
+    left = next((f for f in known if isinstance(f, ev.Withdrawal) and f.scope == "study" and f.occurred < on), None)
+    if left:
+        reason += f", after withdrawal from the study on {left.occurred}"
+    return EfsResult("event", days, on, finding, reason, tuple(i for i, _ in same_day))
+
+
+def _censored(known: Sequence[ev.AnyFact], first_dose: date) -> EfsResult:
+    undecided = _undecided(known)
     note = "; a progression whose operability is not decided may become the event" if undecided else ""
-    seen = [f for f in known if _adequate(f)]
-    if not seen:
-        return EfsResult(
-            "censored",
-            1,
-            first_dose,
-            None,
-            f"no adequate disease assessment after the first dose: censored on day 1{note}",
-            tuple(undecided),
-        )
-    last = seen[-1]
+    last = next((f for f in reversed(known) if _adequate(f)), None)
+    if last is None:
+        reason = f"no adequate disease assessment after the first dose: censored on day 1{note}"
+        return EfsResult("censored", 1, first_dose, None, reason, undecided)
     days = (last.occurred - first_dose).days + 1
-    return EfsResult(
-        "censored",
-        days,
-        last.occurred,
-        None,
-        f"free of events at the last adequate assessment on {last.occurred}, day {days}{note}",
-        (last.id, *undecided),
-    )
+    reason = f"free of events at the last adequate assessment on {last.occurred}, day {days}{note}"
+    return EfsResult("censored", days, last.occurred, None, reason, (last.id, *undecided))
+
+
+def _undecided(known: Sequence[ev.AnyFact]) -> tuple[str, ...]:
+    """Return ids of progressions of which nothing later (a decision, the operation itself) tells the operability."""
+    open_ids: list[str] = []
+    for fact in known:
+        if isinstance(fact, ev.Surgery) or (isinstance(fact, ev.Progression) and fact.operable is not None):
+            open_ids = []
+        elif isinstance(fact, ev.Progression):
+            open_ids.append(fact.id)
+    return tuple(open_ids)
 
 
 def finding_of(fact: ev.AnyFact, facts: Iterable[ev.AnyFact] = ()) -> Finding | None:

@@ -63,7 +63,9 @@ def _inputs(report: Pathology) -> RcbInputs:
 def _breast(report: Pathology) -> Iterator[tuple[str, str]]:
     fraction = invasive_fraction(_inputs(report))
     none_left = report.ypt in ("ypT0", "ypTis")
-    if fraction is not None and report.ypt != "ypTX":
+    if fraction is not None and report.ypt == "ypTX":
+        yield "ypt-cellularity", f"ypTX says the breast cannot be assessed, the numbers say {100 * fraction:.1f} %"
+    elif fraction is not None:
         if none_left and fraction > 0:
             yield (
                 "ypt-cellularity",
@@ -71,6 +73,8 @@ def _breast(report: Pathology) -> Iterator[tuple[str, str]]:
             )
         if not none_left and fraction == 0:
             yield "ypt-cellularity", f"{report.ypt} says invasive cancer, the numbers say none"
+        if report.ypt == "ypT0" and fraction == 0 and report.cellularity_pct:
+            yield "ypt-in-situ", "ypT0 says no cancer at all, the numbers say in situ cancer (ypTis)"
     result = rcb_of(report)
     complete = pcr(report, "ypT0/Tis ypN0").answer
     if result.rcb_class == "RCB-0" and complete == "no" and not report.lymphovascular_invasion:
@@ -80,25 +84,34 @@ def _breast(report: Pathology) -> Iterator[tuple[str, str]]:
 
 
 def _nodes(report: Pathology) -> Iterator[tuple[str, str]]:
-    positive, met, ypn = report.nodes_positive, report.largest_met_mm, report.ypn
-    if positive is None or ypn == "ypNX":
+    positive, removed, met, ypn = report.nodes_positive, report.nodes_removed, report.largest_met_mm, report.ypn
+    if ypn == "ypNX":
+        if positive is not None and removed != 0:
+            yield "ypn-nodes", f"ypNX says the nodes cannot be assessed, the numbers say {positive} positive"
+        return
+    if removed == 0:
+        yield "ypn-removed", f"{ypn} but no node was removed (then ypNX)"
+    if positive is None:
         return
     if ypn == "ypN0" and positive > 0:
         yield "ypn-nodes", f"ypN0 but {positive} positive nodes"
     if ypn != "ypN0" and positive == 0:
         yield "ypn-nodes", f"{ypn} but no positive node"
-    if met is None or positive == 0:
-        return
+    low, high = NODE_COUNTS.get(ypn, (0, 200))
+    if positive and not low <= positive <= high:
+        yield "ypn-count", f"{ypn} but {positive} positive nodes"
+    if met is not None and positive:
+        yield from _sizes(ypn, met)
+
+
+def _sizes(ypn: str, met: float) -> Iterator[tuple[str, str]]:
+    """Yield what the category says of the largest deposit and the size in mm does not."""
     if ypn == "ypN0(i+)" and met > ITC_MM:
         yield "ypn-size", f"ypN0(i+) but the largest deposit is {met:g} mm (> {ITC_MM} mm)"
     if ypn == "ypN1mi" and not ITC_MM < met <= MICRO_MM:
         yield "ypn-size", f"ypN1mi but the largest metastasis is {met:g} mm (not > {ITC_MM} and <= {MICRO_MM} mm)"
-    if ypn in NODE_COUNTS:
-        low, high = NODE_COUNTS[ypn]
-        if not low <= positive <= high:
-            yield "ypn-count", f"{ypn} but {positive} positive nodes"
-        if met <= MICRO_MM:
-            yield "ypn-size", f"{ypn} but the largest metastasis is {met:g} mm (<= {MICRO_MM} mm)"
+    if ypn in NODE_COUNTS and met <= MICRO_MM:
+        yield "ypn-size", f"{ypn} but the largest metastasis is {met:g} mm (<= {MICRO_MM} mm)"
 
 
 def _bed(report: Pathology) -> Iterator[tuple[str, str]]:

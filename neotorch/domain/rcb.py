@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Literal
 
 from neotorch.domain.events import Pathology
@@ -75,11 +75,10 @@ def invasive_fraction(inputs: RcbInputs) -> float | None:
 def rcb(inputs: RcbInputs) -> RcbResult:
     """Return index and class of the six numbers. The order of d1 and d2 does not matter to the index."""
     missing = [f.name for f in fields(inputs) if getattr(inputs, f.name) is None]
-    if missing:
-        return RcbResult(None, None, f"not evaluable: {', '.join(missing)} missing")
-    problems = tuple(_problems(inputs))
-    if problems:
-        return RcbResult(None, None, f"not evaluable: {'; '.join(p.text for p in problems)}", problems)
+    problems = tuple(_problems(inputs))  # what contradicts itself is asked at once, not when the last number is in
+    if missing or problems:
+        reasons = [f"{', '.join(missing)} missing"] if missing else []
+        return RcbResult(None, None, f"not evaluable: {'; '.join([*reasons, *(p.text for p in problems)])}", problems)
     d1, d2, nodes, met = (
         float(getattr(inputs, n) or 0) for n in ("d1_mm", "d2_mm", "nodes_positive", "largest_met_mm")
     )
@@ -95,38 +94,53 @@ def rcb(inputs: RcbInputs) -> RcbResult:
 
 
 def _problems(i: RcbInputs) -> Iterator[RcbProblem]:
-    d1, d2, cellularity, in_situ = (
-        float(getattr(i, n) or 0) for n in ("d1_mm", "d2_mm", "cellularity_pct", "in_situ_pct")
-    )
-    nodes, met = float(i.nodes_positive or 0), float(i.largest_met_mm or 0)
-    for name, value, top in (("cellularity", cellularity, 100), ("in situ share", in_situ, 100)):
-        if not 0 <= value <= top:
-            yield RcbProblem("range", f"{name} {value:g} % is not between 0 and 100")
-    if min(d1, d2, nodes, met) < 0:
+    """Yield what cannot be so among the numbers that are there; a missing one contradicts nothing."""
+    known = {f.name: getattr(i, f.name) for f in fields(i) if getattr(i, f.name) is not None}
+    if not all(isfinite(v) for v in known.values()):
+        yield RcbProblem("not-finite", "a size or number that is not finite")
+        return
+    for name in ("cellularity_pct", "in_situ_pct"):
+        if not 0 <= known.get(name, 0) <= 100:
+            words = "cellularity" if name == "cellularity_pct" else "in situ share"
+            yield RcbProblem("range", f"{words} {known[name]:g} % is not between 0 and 100")
+    if min(known.get(n, 0) for n in ("d1_mm", "d2_mm", "nodes_positive", "largest_met_mm")) < 0:
         yield RcbProblem("negative", "a negative size or number")
-    if nodes != int(nodes):
+    if i.cellularity_pct and 0 in (i.d1_mm, i.d2_mm):
+        sizes = " x ".join("?" if d is None else f"{d:g}" for d in (i.d1_mm, i.d2_mm))
+        yield RcbProblem("bed-size", f"cellularity {i.cellularity_pct:g} % but the tumour bed measures {sizes} mm")
+    yield from _node_problems(i.nodes_positive, i.largest_met_mm)
+
+
+def _node_problems(nodes: int | None, met: float | None) -> Iterator[RcbProblem]:
+    if nodes is not None and nodes != int(nodes):
         yield RcbProblem("nodes-whole", f"{nodes:g} nodes is not a whole number")
-    if cellularity > 0 and (d1 == 0 or d2 == 0):
-        yield RcbProblem("bed-size", f"cellularity {cellularity:g} % but the tumour bed measures {d1:g} x {d2:g} mm")
-    if nodes == 0 and met > 0:
+    if nodes == 0 and met:
         yield RcbProblem("met-without-node", f"a metastasis of {met:g} mm but no positive node")
-    if nodes > 0 and met == 0:
+    if nodes and met == 0:
         yield RcbProblem("node-without-met", f"{nodes:g} positive nodes but no size of the largest metastasis")
 
 
 def rcb_of(report: Pathology) -> RcbResult:
-    """Return the RCB of one report. A node found positive before therapy cannot be put into the formula."""
+    """Return the RCB of one report.
+
+    A node found positive before therapy cannot be put into the formula; without any node removed there is nothing to
+    put in, and 0 positive nodes of 0 is not a clear axilla.
+    """
     if report.sentinel_positive_before_therapy:
         return RcbResult(None, None, "not calculable: a positive sentinel node was removed before therapy")
     result = rcb(RcbInputs(**{f.name: getattr(report, f.name) for f in fields(RcbInputs)}))
     positive, removed = report.nodes_positive, report.nodes_removed
+    earlier = [] if result.evaluable else [result.reason.removeprefix("not evaluable: ")]
     if positive is not None and removed is not None and positive > removed:
         extra = RcbProblem("nodes-removed", f"{positive} positive nodes of {removed} removed")
-        return RcbResult(None, None, f"not evaluable: {extra.text}", (*result.problems, extra))
+        return RcbResult(None, None, f"not evaluable: {'; '.join([*earlier, extra.text])}", (*result.problems, extra))
+    if removed == 0:
+        why = "; ".join([*earlier, "no node was removed, so the nodes cannot be assessed"])
+        return RcbResult(None, None, f"not evaluable: {why}", result.problems)
     return result
 
 
 def worst(results: Sequence[RcbResult]) -> RcbResult:
-    """Return the patient's RCB from the breasts': the higher index; not evaluable if any side is not."""
+    """Return the patient's RCB from the breasts' (at least one): the higher index; not evaluable if any side is not."""
     doubtful = next((r for r in results if not r.evaluable), None)
     return doubtful or max(results, key=lambda r: r.index or 0.0)

@@ -25,7 +25,7 @@ def clopper_pearson(x: int, n: int, *, level: float = 0.95) -> Interval:
     """Return x/n with the exact Clopper-Pearson interval. ValueError unless 0 <= x <= n and n > 0."""
     if not 0 <= x <= n or n == 0:
         raise ValueError(f"{x} of {n} is not a proportion")
-    from scipy.stats import binomtest
+    from scipy.stats import binomtest  # noqa: PLC0415 - a second to import, and most commands need none
 
     limits = binomtest(x, n).proportion_ci(confidence_level=level, method="exact")
     return Interval(x / n, float(limits.low), float(limits.high), level, "clopper-pearson")
@@ -33,7 +33,7 @@ def clopper_pearson(x: int, n: int, *, level: float = 0.95) -> Interval:
 
 def exact_test(x: int, n: int, null: float) -> float:
     """Return the one-sided exact binomial p value against a proportion <= `null`."""
-    from scipy.stats import binomtest
+    from scipy.stats import binomtest  # noqa: PLC0415 - a second to import, and most commands need none
 
     return float(binomtest(x, n, null, alternative="greater").pvalue)
 
@@ -111,6 +111,8 @@ def kaplan_meier(
         raise ValueError("times and events must be of one length, at least 1")
     if any(isnan(t) or t < 0 or t == inf for t in times):
         raise ValueError("times must be finite and not negative")
+    if not 0 < level < 1:
+        raise ValueError(f"{level} is not a confidence level between 0 and 1")
     if interval not in ("log-log", "log"):
         raise ValueError(f"no interval type {interval!r}; use log-log or log")
     distinct, ordered = sorted(set(times)), sorted(times)
@@ -127,7 +129,7 @@ def kaplan_meier(
 
 
 def _survival(times: Sequence[float], events: Sequence[bool], at: Sequence[float]) -> list[float]:
-    from scipy.stats import CensoredData, ecdf
+    from scipy.stats import CensoredData, ecdf  # noqa: PLC0415 - a second to import, and most commands need none
 
     data: Any = CensoredData(
         uncensored=[t for t, e in zip(times, events, strict=True) if e],
@@ -141,7 +143,7 @@ def _limits(s: float, greenwood: float, level: float, interval: str) -> tuple[fl
         return 1.0, 1.0
     if s <= 0:
         return None, None
-    from scipy.special import ndtri
+    from scipy.special import ndtri  # noqa: PLC0415 - a second to import, and most commands need none
 
     z = float(ndtri(0.5 + level / 2))
     if interval == "log":
@@ -150,6 +152,8 @@ def _limits(s: float, greenwood: float, level: float, interval: str) -> tuple[fl
     return s ** exp(half), s ** exp(-half)
 
 
-def follow_up(times: Sequence[float], events: Sequence[bool], *, level: float = 0.95) -> KaplanMeier:
-    """Return the reverse Kaplan-Meier estimate, whose median is the median follow-up."""
-    return kaplan_meier(times, [not e for e in events], level=level)
+def follow_up(
+    times: Sequence[float], events: Sequence[bool], *, level: float = 0.95, interval: str = "log-log"
+) -> KaplanMeier:
+    """Return the reverse Kaplan-Meier estimate (Schemper and Smith 1996), whose median is the median follow-up."""
+    return kaplan_meier(times, [not e for e in events], level=level, interval=interval)
