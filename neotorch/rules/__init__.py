@@ -68,7 +68,7 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
         to_close=to_close,
         notices=notices,
         later=tuple(sorted(set(later))),
-        complete=phase not in ENDED and is_complete(plans, today),
+        complete=phase not in ENDED and is_complete(plans),
     )
 
 

@@ -86,8 +86,8 @@ def journey(state: PatientState, study: Study) -> Journey:
     """Return the phase of the patient, or how the journey ended."""
     if state.death:
         return "dead"
-    if state.withdrawal and state.withdrawal.scope == "study":
-        return "withdrawn"
+    if state.withdrawal and (state.withdrawal.scope == "study" or not state.cycles):
+        return "withdrawn"  # without a first dose there is nothing to follow up
     if state.eligibility and not state.eligibility.eligible and not state.cycles:
         return "screen_failure"
     if state.surgery or state.inoperable:
@@ -99,23 +99,23 @@ def journey(state: PatientState, study: Study) -> Journey:
 
 def treatment_end(state: PatientState, study: Study) -> Anchor | None:
     """Return the last cycle's day 1 once no other will be given: all given, stopped, withdrawn or inoperable."""
-    if not state.cycles:
+    settled = _settled(state, study)
+    if not state.cycles or settled is None:
         return None
-    stops: list[tuple[date, str]] = [
-        (c.occurred, c.id) for c in state.dose_changes if c.drug == study.cycles.clock_drug and c.action == "stopped"
-    ]
-    if state.withdrawal:
-        stops.append((state.withdrawal.occurred, state.withdrawal.id))
-    if state.inoperable:
-        stops.append((state.inoperable.occurred, state.inoperable.id))
-    if state.surgery:
-        stops.append((state.surgery.occurred, state.surgery.id))
     last = state.cycles[max(state.cycles)]
-    if last.cycle >= study.cycles.count:
-        return Anchor(f"last cycle (C{last.cycle}D1)", last.occurred, (last.id,))
-    if stops:
-        return Anchor(f"last cycle (C{last.cycle}D1)", last.occurred, (last.id, min(stops)[1]))
-    return None
+    return Anchor(f"last cycle (C{last.cycle}D1)", last.occurred, tuple(dict.fromkeys((last.id, settled[1]))))
+
+
+def _settled(state: PatientState, study: Study) -> tuple[date, str] | None:
+    """Return the day from which it was settled that no further cycle would be given, and the event that says so."""
+    last = state.cycles[max(state.cycles)] if state.cycles else None
+    if last and last.cycle >= study.cycles.count:
+        return last.occurred, last.id
+    stops: list[ev.Event] = [
+        c for c in state.dose_changes if c.drug == study.cycles.clock_drug and c.action == "stopped"
+    ]
+    stops += [e for e in (state.withdrawal, state.inoperable, state.surgery) if e]
+    return min(((e.occurred, e.id) for e in stops), default=None)
 
 
 def last_dose(state: PatientState, drug: DrugDefinition) -> tuple[date, str] | None:
@@ -183,12 +183,12 @@ def _last_dose(drug: str, state: PatientState, study: Study) -> Anchor | None:
 
 def visit_plans(state: PatientState, study: Study, today: date) -> tuple[VisitPlan, ...]:
     """Return every visit of the study file for this patient, in the file's order."""
-    phase, ended = journey(state, study), treatment_end(state, study)
-    return tuple(_plan(v, state, study, today, phase, ended) for v in study.visits)
+    phase, settled = journey(state, study), _settled(state, study)
+    return tuple(_plan(v, state, study, today, phase, settled[0] if settled else None) for v in study.visits)
 
 
 def _plan(  # noqa: PLR0917 - what a visit's status hangs on
-    visit: Visit, state: PatientState, study: Study, today: date, phase: Journey, ended: Anchor | None
+    visit: Visit, state: PatientState, study: Study, today: date, phase: Journey, settled: date | None
 ) -> VisitPlan:
     held = _held(visit, state)
     span, because = _window(visit, state, study)
@@ -197,20 +197,25 @@ def _plan(  # noqa: PLR0917 - what a visit's status hangs on
         status = "held"
     elif visit.code in state.missed:
         status, because = "missed", _told(visit, state, study)
-    elif phase in ENDED:
-        status = "missed" if span and span.closes < _end_of_journey(state) else "not_expected"
-    elif not _expected(visit, state, span, ended):
+    elif not _expected(visit, state, span, settled):
         status = "not_expected"
     elif _overtaken(visit, state):
         status = "missed"
+    elif phase in ENDED:
+        status = "missed" if span and span.closes < _end_of_journey(state) else "not_expected"
     else:
         status = span.status(today) if span else "waiting"
     return VisitPlan(visit, status, span, held[0] if held else None, held[1] if held else (), because)
 
 
 def _end_of_journey(state: PatientState) -> date:
-    ends = [e.occurred for e in (state.death, state.withdrawal, state.eligibility) if e]
-    return min(ends, default=date.min)
+    """Return the day on which the journey ended; only for one that has."""
+    ends: list[ev.Event | None] = [
+        state.death,
+        state.withdrawal if state.withdrawal and (state.withdrawal.scope == "study" or not state.cycles) else None,
+        state.eligibility if state.eligibility and not state.eligibility.eligible and not state.cycles else None,
+    ]
+    return min((e.occurred for e in ends if e), default=date.min)
 
 
 def _told(visit: Visit, state: PatientState, study: Study) -> Because:
@@ -271,11 +276,15 @@ def _held(visit: Visit, state: PatientState) -> tuple[date, tuple[str, ...]] | N
     return (evidence[0].occurred, (evidence[0].id,)) if evidence else None
 
 
-def _expected(visit: Visit, state: PatientState, span: Window | None, ended: Anchor | None) -> bool:
-    """A visit whose time had come before the journey took another way stays expected: it was held or missed."""
+def _expected(visit: Visit, state: PatientState, span: Window | None, settled: date | None) -> bool:
+    """A visit whose time had come before the journey took another way stays expected: it was held or missed.
+
+    `settled` is the day from which no further cycle was to be given, None while one is.
+    """
     match visit.needs:
         case "treatment":
-            return ended is None or (span is not None and span.opens <= ended.day)
+            last = max((c.occurred for c in state.cycles.values()), default=date.min)
+            return settled is None or (span is not None and (span.opens <= last or span.status(settled) == "missed"))
         case "before_surgery":
             return state.inoperable is None or (span is not None and span.closes < state.inoperable.occurred)
         case "surgery":
@@ -285,21 +294,24 @@ def _expected(visit: Visit, state: PatientState, span: Window | None, ended: Anc
 
 
 def _overtaken(visit: Visit, state: PatientState) -> bool:
-    """A day-1 visit is missed once a later cycle was given without it, a pre-operative one once the operation is over."""
+    """A day-1 visit is missed once a later cycle was given without it, a pre-operative one once operated."""
     if visit.needs == "before_surgery":
         return state.surgery is not None
     return visit.cycle is not None and any(n > visit.cycle for n in state.cycles)
 
 
-def is_complete(plans: tuple[VisitPlan, ...], today: date) -> bool:
+def is_complete(plans: tuple[VisitPlan, ...]) -> bool:
     """Return whether the whole schedule lies behind: nothing waiting, planned or still to be done."""
     open_ = {"waiting", "planned", *ACTIONABLE}
     closing = [p for p in plans if p.code == plans[-1].code]
     return all(p.status not in open_ for p in plans) or (
         # the last visit of the file is the landmark: once it is over, only paper can be outstanding
-        closing[0].status in ("held", "missed") and all(_long_over(p, today) for p in plans if p.status in open_)
+        closing[0].status in ("held", "missed") and all(_long_over(p) for p in plans if p.status in open_)
     )
 
 
-def _long_over(plan: VisitPlan, today: date) -> bool:
-    return plan.status == "waiting" or (plan.window is not None and plan.window.closes < today)
+def _long_over(plan: VisitPlan) -> bool:
+    """Nothing hangs on it, or it stays overdue until the site says what happened; others become missed in time."""
+    return plan.status == "waiting" or (
+        plan.status == "overdue" and plan.window is not None and plan.window.last_overdue is None
+    )
