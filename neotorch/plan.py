@@ -130,7 +130,10 @@ def notice_steps(deliveries: Iterable[Delivery]) -> Iterable[Step]:
 
 
 def title(state: PatientState, duties: Duties) -> str:
-    """Return the journey's name: subject and phase, e.g. `NT-007 · cycle 3`."""
+    """Return the journey's name: subject, phase and what comes next, e.g. `NT-007 · cycle 3 · C4D1 2026-12-03`.
+
+    The day stands in the name because Prefect's list shows when a run first started, not when it will wake.
+    """
     ends = {"dead": "ended: death", "withdrawn": "ended: withdrawn", "screen_failure": "ended: screen failure"}
     if duties.complete:
         where = "ended: follow-up complete"
@@ -138,7 +141,9 @@ def title(state: PatientState, duties: Duties) -> str:
         where = f"cycle {max(state.cycles)}"
     else:
         where = ends.get(duties.phase, duties.phase.replace("_", "-"))
-    return f"{state.subject} · {where}"
+    plan = duties.awaited
+    coming = f" · {plan.code} {plan.window.target}" if plan and plan.window and not state.lost else ""
+    return f"{state.subject} · {where}{coming}"
 
 
 def awaiting(state: PatientState, duties: Duties) -> str:
