@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 import pendulum
@@ -71,6 +72,7 @@ def local_date(instant: datetime, zone: str) -> date:
     return pendulum.instance(instant).in_timezone(zone).date()
 
 
+@lru_cache(maxsize=20_000)  # pendulum reads the zone's file each time
 def at_hour(day: date, hour: int, zone: str) -> datetime:
     """Return the UTC instant of a full hour on a local day; across a clock change this is not a multiple of 24 h."""
     local = pendulum.datetime(day.year, day.month, day.day, hour, tz=zone)
