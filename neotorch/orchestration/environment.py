@@ -46,7 +46,10 @@ class PrefectTooEarly(NeotorchError):
 
 def prefect_settings(home: Path, api_url: str) -> dict[str, str]:
     """Return the variables for a server and its workers that keep their files in `home`."""
-    return {"PREFECT_HOME": str(home), "PREFECT_API_URL": api_url, **QUIET, **LEAN}
+    return {
+        "PREFECT_HOME": str(home), "PREFECT_API_URL": api_url, "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK": RESULT_BLOCK,
+        **QUIET, **LEAN,
+    }  # fmt: skip
 
 
 def prepare(home: Path, api_url: str, environment: MutableMapping[str, str] = os.environ) -> None:

@@ -1,0 +1,48 @@
+"""Every patient of the event log has exactly one journey, and it sleeps where the log says it should.
+
+Runs at each start and every few minutes. With it, nothing hangs on an event or an automation alone: drop Prefect's
+database, kill a worker, cancel or delete runs, and the next reconciliation puts the journeys back, from the log.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed
+
+from neotorch.engine import crash_point, current_engine
+from neotorch.orchestration import names, sleep
+from neotorch.orchestration.dispatcher import in_engine
+from neotorch.orchestration.reconciler import Outcome, Reconciler, now, until_settled
+from neotorch.orchestration.runs import Journeys
+from neotorch.orchestration.verdicts import Surroundings
+from neotorch.orchestration.wakers import catch_up, tidy, waker
+from neotorch.orchestration.worker import NeotorchWorker
+
+
+@flow(name=names.RECONCILIATION, persist_result=False, retries=0)
+async def reconcile(at_start: bool = False) -> Any:
+    """Compare the journeys with the log and set right what is wrong; at a start, catch up with the endpoints too."""
+    engine = await in_engine(current_engine)
+    client, run = sleep.this_run()
+    journeys = await Journeys.open(client, engine.study.id)
+    reconciler = Reconciler(engine, journeys, waker(client), surroundings)
+    crash_point("reconcile-started")
+
+    @task(task_run_name="compare with the log", persist_result=False, cache_policy=NO_CACHE)
+    async def look() -> Outcome:
+        return await reconciler.look()
+
+    outcomes = await until_settled(look)
+    await tidy(client, run, surroundings())
+    if at_start:
+        await catch_up(client, engine)
+    return Completed(message=" → ".join(o.words for o in outcomes))
+
+
+def surroundings() -> Surroundings:
+    """Return what this process knows about who is awake."""
+    worker = NeotorchWorker.current
+    return Surroundings(now(), set(worker.awake) if worker else set(), worker.alone if worker else False)

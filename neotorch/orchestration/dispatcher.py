@@ -1,0 +1,178 @@
+"""Follows the event log and wakes the journeys that have news.
+
+The recorder only writes to the log. Here its newest position is asked for every few milliseconds, which is one indexed
+look-up, and each subject with new events is kept pending until its journey has seen them. So an event that arrives
+while the journey is awake, or just as it goes to sleep, is not lost; after a restart the reconciler looks at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import anyio
+import anyio.abc
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+
+from neotorch.engine import Engine, current_engine
+from neotorch.orchestration.runs import Journeys, request_recalculation, wake_elsewhere
+
+if TYPE_CHECKING:
+    from neotorch.orchestration.worker import NeotorchWorker
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = logging.getLogger("neotorch.dispatcher")
+
+LOOK_SECONDS = 0.05
+QUIET_SECONDS = 1.0
+"""Endpoints are recalculated when no further event has come for so long ..."""
+LONGEST_WAIT_SECONDS = 5.0
+"""... and at the latest after so long."""
+RETRY_SECONDS = (0.2, 60.0)
+"""First and longest pause before a journey that could not be woken is tried again."""
+
+Find = Callable[[], Awaitable[FlowRun]]
+Waker = Callable[[Find], Awaitable[bool]]
+"""Finds a sleeping run and wakes it; True once it has been started, or is about to be."""
+
+_engine_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="neotorch-engine")
+
+
+async def in_engine(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call the engine in its own thread: the loop goes on while the log waits for a lock or a network."""
+    return await asyncio.get_running_loop().run_in_executor(_engine_thread, lambda: function(*args, **kwargs))
+
+
+def behind(engine: Engine, subject: str) -> bool:
+    """Whether the log holds events of the subject that its journey has not seen."""
+    return engine.log.journey_seen(subject)[1] < engine.state(subject).position
+
+
+class Dispatcher:
+    """Follows one study's log from `position` on."""
+
+    def __init__(
+        self, engine: Engine, journeys: Journeys, wake: Waker, recalculate: Waker, position: int = 0
+    ) -> None:
+        self.engine, self.journeys, self.position = engine, journeys, position
+        self.wake, self.recalculate = wake, recalculate
+        self.pending: set[str] = set()
+        """Subjects with events that their journeys have yet to see."""
+        self._served: set[str] = set()
+        self._endpoints_since: float | None = None
+        self._endpoints_last = 0.0
+        self._recalculating = False
+
+    async def run(self) -> None:
+        """Follow the log for ever. A log or a server that is away is waited for."""
+        pause = LOOK_SECONDS
+        async with anyio.create_task_group() as group:
+            while True:
+                try:
+                    await self.look(group)
+                    pause = LOOK_SECONDS
+                except Exception as error:  # noqa: BLE001 - whatever it is, events must go on being looked for
+                    pause = min(pause * 2, 10.0)
+                    log.warning("cannot follow the event log: %s", error)
+                await anyio.sleep(pause)
+
+    async def look(self, group: anyio.abc.TaskGroup) -> None:
+        """Take note of what is new, and start what has to be started."""
+        if await in_engine(self.engine.head) > self.position:
+            head, moved, bears = await in_engine(self.engine.subjects_since, self.position)
+            self.position = head
+            self.pending |= moved
+            if bears:
+                self.ask_endpoints()
+        for subject in self.pending - self._served:
+            self._served.add(subject)
+            group.start_soon(self._serve, subject)
+        if self._endpoints_due():
+            self._recalculating = True
+            group.start_soon(self._recalculate)
+
+    def ask(self, subject: str) -> None:
+        """See to it that the subject's journey looks at the log, if it has not seen all of it."""
+        self.pending.add(subject)
+
+    def ask_endpoints(self) -> None:
+        """See to it that the endpoints are recalculated soon."""
+        self._endpoints_last = time.monotonic()
+        self._endpoints_since = self._endpoints_since or self._endpoints_last
+
+    async def _serve(self, subject: str) -> None:
+        pause = RETRY_SECONDS[0]
+        try:
+            while await in_engine(behind, self.engine, subject):
+                if await self._wake(subject) and not await in_engine(behind, self.engine, subject):
+                    break
+                await anyio.sleep(pause)
+                pause = min(pause * 2, RETRY_SECONDS[1])
+            self.pending.discard(subject)
+        finally:
+            self._served.discard(subject)
+
+    async def _wake(self, subject: str) -> bool:
+        try:
+            return await self.wake(partial(self.journeys.find_or_create, subject))
+        except ObjectNotFound:
+            self.journeys.forget(subject)
+        except Exception as error:  # noqa: BLE001 - a server that is away comes back; the subject stays pending
+            log.warning("cannot wake %s yet: %s", subject, error)
+        return False
+
+    def _endpoints_due(self) -> bool:
+        if self._endpoints_since is None or self._recalculating:
+            return False
+        now = time.monotonic()
+        return now - self._endpoints_last >= QUIET_SECONDS or now - self._endpoints_since >= LONGEST_WAIT_SECONDS
+
+    async def _recalculate(self) -> None:
+        self._endpoints_since = None
+        try:
+            await self.recalculate(partial(request_recalculation, self.journeys.client, self.engine.study.id, self.position))
+        except Exception as error:  # noqa: BLE001 - asked for again until it is done
+            log.warning("cannot recalculate yet: %s", error)
+            await anyio.sleep(RETRY_SECONDS[0])
+            self.ask_endpoints()
+        finally:
+            self._recalculating = False
+
+
+async def follow(worker: NeotorchWorker) -> None:
+    """Dispatch to the worker of this process."""
+    engine = await in_engine(current_engine)
+    journeys = await _deployed(worker.client, engine.study.id)
+
+    async def recalculate(find: Find) -> bool:
+        return await worker.run_beside(await find())
+
+    worker.dispatcher = Dispatcher(engine, journeys, worker.wake, recalculate, await in_engine(engine.head))
+    await worker.dispatcher.run()
+
+
+async def follow_for_others(client: PrefectClient, engine: Engine) -> None:
+    """Wake journeys for workers in other processes, such as a plain `process` pool."""
+    journeys = await _deployed(client, engine.study.id)
+
+    async def wake(find: Find) -> bool:
+        return await wake_elsewhere(client, await find())
+
+    await Dispatcher(engine, journeys, wake, wake, await in_engine(engine.head)).run()
+
+
+async def _deployed(client: PrefectClient, study: str) -> Journeys:
+    while True:
+        try:
+            return await Journeys.open(client, study)
+        except ObjectNotFound:
+            log.warning("the deployments have not been made yet; waiting for them")
+            await anyio.sleep(2)

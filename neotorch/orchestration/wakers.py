@@ -1,0 +1,74 @@
+"""How a sleeping run is started: handed to the worker of this process, or left to the next poll of another."""
+
+from __future__ import annotations
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelled, Crashed
+
+from neotorch.engine import Engine
+from neotorch.orchestration.dispatcher import Find, Waker, in_engine
+from neotorch.orchestration.names import RECALCULATION, RECONCILIATION
+from neotorch.orchestration.runs import Runs, request_recalculation, wake_elsewhere
+from neotorch.orchestration.verdicts import Surroundings
+from neotorch.orchestration.worker import NeotorchWorker
+
+KEPT = 50
+"""Finished reconciliations that stay on the server; each costs about 100 KB."""
+
+
+def waker(client: PrefectClient) -> Waker:
+    """Return the way that fits this process."""
+    worker = NeotorchWorker.current
+    if worker is not None:
+        return worker.wake
+
+    async def wake(find: Find) -> bool:
+        return await wake_elsewhere(client, await find())
+
+    return wake
+
+
+async def catch_up(client: PrefectClient, engine: Engine) -> None:
+    """Have the endpoints recalculated if the log has grown since a recalculation was last asked for."""
+    position = await in_engine(engine.head)
+    if not position:
+        return
+    run = await request_recalculation(client, engine.study.id, position)
+    if run.state_type is StateType.COMPLETED:
+        return
+    worker = NeotorchWorker.current
+    await (worker.run_beside(run) if worker else wake_elsewhere(client, run))
+
+
+async def tidy(client: PrefectClient, own: FlowRun, around: Surroundings) -> None:
+    """End runs of the other flows that nobody will end, and delete old reconciliations."""
+    for name in (RECALCULATION, RECONCILIATION):
+        deployment = await client.read_deployment_by_name(f"{name}/{name}")
+        runs = Runs(client, deployment.id)
+        async for run in runs.all(StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING):
+            if run.id != own.id:
+                await _end(client, run, around)
+        if name == RECONCILIATION:
+            await _forget_old(runs, own)
+
+
+async def _end(client: PrefectClient, run: FlowRun, around: Surroundings) -> None:
+    due = run.next_scheduled_start_time
+    if run.state_type is StateType.SCHEDULED:
+        if run.auto_scheduled and due and due < around.now and run.state_name == "Late":
+            late = Cancelled(message="its time passed while no worker was running")
+            await client.set_flow_run_state(run.id, late, force=True)
+    elif around.alone and run.id not in around.awake:
+        await client.set_flow_run_state(run.id, Crashed(message="its worker was killed"), force=True)
+
+
+async def _forget_old(runs: Runs, own: FlowRun) -> None:
+    finished = [run async for run in runs.all(StateType.COMPLETED, StateType.CANCELLED) if run.id != own.id]
+    finished.sort(key=lambda run: run.created or run.expected_start_time, reverse=True)  # type: ignore[arg-type,return-value]
+    for run in finished[KEPT:]:
+        try:
+            await runs.client.delete_flow_run(run.id)
+        except ObjectNotFound:
+            continue
