@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
 from pathlib import Path
 
 from neotorch.store.chain import Head
+from neotorch.store.errors import LogUnavailable
+
+log = logging.getLogger(__name__)
 
 _LINE = re.compile(r"^(\d{1,18}) ([0-9a-f]{64}) (\S+)$")
 
@@ -26,18 +30,25 @@ class HeadFile:
         self._descriptor: int | None = None
         self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Create the file of a new log, so that its absence later on means that somebody took it away."""
-        with self._lock:
-            self._open()
+    def open(self) -> None:
+        """Make sure that heads can be noted, before anything is committed; LogUnavailable if they cannot."""
+        try:
+            with self._lock:
+                self._open()
+        except OSError as error:
+            todo = "Make it writable, or choose another head file; nothing was written."
+            raise LogUnavailable(f"the head cannot be noted ({error.strerror})", str(self.path), todo) from error
 
     def write(self, head: Head, recorded_at: str) -> None:
-        """Note the head after a commit."""
-        with self._lock:
-            descriptor = self._open()
-            os.write(descriptor, f"{head.seq} {head.hash} {recorded_at}\n".encode())
-            if self._fsync:
-                os.fsync(descriptor)
+        """Note the head after a commit. If that fails now, the commit still stands: it is logged, not raised."""
+        try:
+            with self._lock:
+                descriptor = self._open()
+                os.write(descriptor, f"{head.seq} {head.hash} {recorded_at}\n".encode())
+                if self._fsync:
+                    os.fsync(descriptor)
+        except OSError as error:
+            log.warning("seq %s is recorded, but its head could not be noted in %s: %s", head.seq, self.path, error)
 
     def read(self) -> dict[int, str] | None:
         """Position -> hash of every noted head (the first note of a position holds); None when there is no file."""
@@ -59,6 +70,9 @@ class HeadFile:
                 self._descriptor = None
 
     def _open(self) -> int:
+        if self._descriptor is not None and os.fstat(self._descriptor).st_nlink == 0:
+            os.close(self._descriptor)  # the file was removed meanwhile
+            self._descriptor = None
         if self._descriptor is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)

@@ -55,7 +55,11 @@ def _parse(url: str) -> URL:
 
 
 def _sqlite(url: URL) -> Engine:
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(str(url.database)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LogUnavailable(f"the folder cannot be made ({error.strerror})", str(folder), "Choose another.") from None
     engine = create_engine(url)
 
     @event.listens_for(engine, "connect")

@@ -83,7 +83,7 @@ class EventLog:
         """Create or upgrade the tables; to be called at each start, by any number of processes."""
         migrations.migrate(self.engine)
         if self._anchor and self.head().seq == 0:
-            self._anchor.start()
+            self._anchor.open()  # a new log has its file from the start: later on, no file is a finding
 
     def append(self, events: Sequence[AnyEvent], *, now: datetime, expect: int | None = None) -> list[Recorded]:
         """Record all of `events`, or none, in one transaction, and return them as recorded, in the order given.
@@ -157,7 +157,9 @@ class EventLog:
                     problems.append(found)
                 if len(problems) >= MAX_PROBLEMS:
                     break
-        return sorted([*problems, *self._tail(noted, last)], key=lambda problem: problem.seq or 0)
+            else:
+                problems += self._tail(noted, last)
+        return sorted(problems, key=lambda problem: problem.seq or 0)
 
     def journey_seen(self, subject: str) -> tuple[str | None, int]:
         """(flow run id, newest seq its journey has dealt with); (None, 0) if not known. A cache beside the log."""
@@ -175,6 +177,8 @@ class EventLog:
 
     def _append(self, events: Sequence[AnyEvent], now: datetime, expect: int | None) -> list[tuple[Recorded, bool]]:
         self._check(events, now)
+        if self._anchor:
+            self._anchor.open()
         with connect.writing(self.engine, f"log/{self.study}") as connection:
             newest, known = self._look(connection, [event.id for event in events])
             head, last_time = (newest.head, newest.recorded_at) if newest else (Head(0, GENESIS), "")
@@ -282,8 +286,8 @@ class EventLog:
         if noted is None:
             if not last.seq:
                 return []
-            words = f"the head file {self._anchor.path if self._anchor else ''} is gone: a cut tail would not be seen"
-            return [Problem(None, "anchor", f"{words}; restore it from a backup")]
+            words = f"there is no head file {self._anchor.path if self._anchor else ''}: a cut tail would not be seen"
+            return [Problem(None, "anchor", f"{words}. Restore it, or it starts anew with the next event")]
         if noted and max(noted) > last.seq:
             lost = max(noted) - last.seq
             return [

@@ -234,6 +234,15 @@ def test_an_unreachable_database_is_told_without_its_password() -> None:
     assert "secret" not in str(refused.value)
 
 
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    """Neither a file of another kind nor a place where no folder can be made ends in a traceback."""
+    (tmp_path / "log.db").write_text("This is a letter, not a database. " * 100)
+    with pytest.raises(LogUnavailable, match="not a database"):
+        EventLog(f"sqlite:///{tmp_path}/log.db", STUDY).migrate()
+    with pytest.raises(LogUnavailable, match="folder cannot be made"):
+        EventLog(f"sqlite:///{tmp_path}/log.db/below/log.db", STUDY)
+
+
 def test_a_replaced_database_is_noticed_by_a_running_process(log: EventLog, open_log: Open, url: str) -> None:
     """A process that has read one log does not go on with another."""
     log.append([contact(1)], now=T0)

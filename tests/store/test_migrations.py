@@ -28,3 +28,13 @@ def test_migrated_tables_are_those_of_the_code(log: EventLog) -> None:
     with log.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         assert compare_metadata(context, metadata) == []
+
+
+def test_each_connection_is_told_what_durability_needs(log: EventLog) -> None:
+    """The settings hold on a fresh connection, not only in the code."""
+    wanted = {"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1", "recursive_triggers": "1"}
+    query = "PRAGMA {}"
+    if log.engine.dialect.name == "postgresql":
+        wanted, query = {"plan_cache_mode": "force_custom_plan", "lock_timeout": "30s"}, "SHOW {}"
+    with log.engine.connect() as connection:
+        assert {name: str(connection.exec_driver_sql(query.format(name)).scalar()) for name in wanted} == wanted

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from neotorch.store.chain import Row, link
-from neotorch.store.log import EventLog, LogBroken
+from neotorch.store.log import EventLog, LogBroken, LogUnavailable
 from tests.store.conftest import Open
 from tests.store.stories import T0, at, contact
 
@@ -176,6 +176,16 @@ def test_verify_names_the_first_bad_position(
         assert f"seq {seq}: " in str(first)
 
 
+def test_verify_stops_after_a_hundred_problems(log: EventLog) -> None:
+    """A log that is wrong all over is told by its first places, and no cut tail is invented."""
+    log.append([contact(number) for number in range(150)], now=T0)
+    with without_triggers(log) as connection:
+        connection.execute(text("UPDATE event SET body = replace(body, '\"phone\"', '\"visit\"')"))
+    problems = log.verify()
+    assert [problem.seq for problem in problems] == list(range(1, 101))
+    assert {problem.kind for problem in problems} == {"edited"}
+
+
 def test_a_changed_row_is_not_read(filled: EventLog, open_log: Open) -> None:
     """Reading does not hand out a body that does not fit its hash."""
     with without_triggers(filled) as connection:
@@ -221,6 +231,36 @@ def test_a_missing_head_file_is_reported(filled: EventLog, open_log: Open, head_
     (problem,) = log.verify()
     assert problem.kind == "anchor"
     assert "head.txt" in problem.words
+
+
+def test_a_head_file_removed_under_a_running_process_is_made_again(filled: EventLog, head_file: Path) -> None:
+    """Notes do not go into a file that nobody can see."""
+    head_file.unlink()
+    filled.append([contact(77)], now=at(77))
+    assert head_file.read_text().split()[0] == "11"
+
+
+def test_nothing_is_recorded_while_the_head_cannot_be_noted(filled: EventLog, open_log: Open, tmp_path: Path) -> None:
+    """The error comes before the commit and says where."""
+    (tmp_path / "file").touch()
+    log = open_log(head_file=tmp_path / "file" / "head.txt")
+    with pytest.raises(LogUnavailable, match="Not a directory"):
+        log.append([contact(77)], now=at(77))
+    assert filled.head().seq == 10
+
+
+def test_a_commit_stands_when_its_note_fails(
+    filled: EventLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk after the commit is told in the program's log; the event is recorded, and verify accepts the lag."""
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("neotorch.store.anchor.os.write", full)
+    assert filled.append([contact(77)], now=at(77))[0].seq == 11
+    assert "seq 11 is recorded" in caplog.text
+    assert filled.verify() == []
 
 
 def test_the_note_says_seq_hash_and_time(filled: EventLog, head_file: Path) -> None:
