@@ -17,6 +17,10 @@ Journey = Literal["screening", "treatment", "surgery", "follow_up", "screen_fail
 ENDED: frozenset[str] = frozenset({"screen_failure", "withdrawn", "dead"})
 
 
+SEEN = (ev.Contact, ev.VisitHeld, ev.CycleGiven, ev.Imaging, ev.Surgery, ev.DiseaseAssessment)
+"""What shows that a patient was there, or heard of: not lost any more."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """Something in a history or a report that cannot be so, and the events that say it."""
@@ -235,10 +239,12 @@ class _Draft:
         self.sent: dict[str, ev.NoticeSent] = {}
         self.failed: dict[str, dict[int, ev.NoticeFailed]] = {}
 
-    def take(self, event: ev.AnyFact | ev.AnyEffect, at: datetime) -> None:  # noqa: C901, PLR0912 - the one match over the union
+    def take(self, event: ev.AnyFact | ev.AnyEffect, at: datetime) -> None:  # noqa: C901, PLR0912, PLR0915 - the one match over the union
         """Add one event; the only place where the kinds of event are told apart for the state."""
         if isinstance(event, ev.Fact):
             self.facts.append(event)
+        if isinstance(event, SEEN):
+            self.lost = None  # seen or heard of again
         match event:
             case ev.Consent():
                 self.consent = self.consent or event
@@ -267,13 +273,12 @@ class _Draft:
             case ev.Recurrence():
                 self.recurrences.append(event)
             case ev.Withdrawal():
-                self.withdrawal = event if event.scope == "study" or self.withdrawal is None else self.withdrawal
+                if self.withdrawal is None or (event.scope == "study" and self.withdrawal.scope == "treatment"):
+                    self.withdrawal = event
             case ev.LostToFollowUp():
                 self.lost = event
-            case ev.Contact() | ev.DiseaseAssessment():
-                self.lost = None  # heard of again
             case ev.Death():
-                self.death = self.death or event
+                self._death(event)
             case ev.QueryAnswered():
                 self.answers.setdefault(event.query, []).append(event)
             case ev.QueryRaised():
@@ -287,8 +292,8 @@ class _Draft:
             case ev.NoticeFailed():
                 self.failed.setdefault(event.key, {})[event.attempt] = event
             case (
-                ev.Imaging() | ev.AdverseEvent() | ev.SecondPrimary() | ev.NewTherapy() | ev.Retraction()
-                | ev.EndpointsRecalculated() | ev.Incident()
+                ev.Contact() | ev.DiseaseAssessment() | ev.Imaging() | ev.AdverseEvent() | ev.SecondPrimary()
+                | ev.NewTherapy() | ev.Retraction() | ev.EndpointsRecalculated() | ev.Incident()
             ):  # fmt: skip
                 pass  # read from the facts where needed, or about the trial
 
@@ -299,6 +304,13 @@ class _Draft:
             return
         text = f"cycle {event.cycle} is recorded twice, on {earlier.occurred} and on {event.occurred}"
         self.problems.append(Problem("cycle-twice", text, (earlier.id, event.id)))
+
+    def _death(self, event: ev.Death) -> None:
+        if self.death is None:
+            self.death = event
+            return
+        text = f"death is recorded twice, on {self.death.occurred} and on {event.occurred}"
+        self.problems.append(Problem("death-twice", text, (self.death.id, event.id)))
 
     def query_trails(self) -> dict[str, QueryTrail]:
         return {

@@ -41,7 +41,7 @@ def _form(plan: VisitPlan, due: Due, form: Form, state: PatientState, study: Stu
     assert plan.held_on is not None
     wanted = due.items or list(form.items)
     sources = _sources(plan, form, state)
-    absent = tuple(i for i in wanted if not any(_answers(s, i) for s in sources) and _asked(form, i, sources))
+    absent = tuple(i for i in wanted if any(_lacks(form, i, side) for side in _sides(sources)))
     found: list[Finding] = []
     if absent:
         what = (
@@ -83,6 +83,18 @@ def _sources(plan: VisitPlan, form: Form, state: PatientState) -> list[ev.Event]
     if form.event in ("imaging", "disease_assessment"):
         return [f for f in facts if getattr(f, "visit", None) == plan.code]
     return list(facts)
+
+
+def _sides(sources: list[ev.Event]) -> list[list[ev.Event]]:
+    """Return the sources apart by breast: what one report says of its side answers nothing for the other."""
+    apart: dict[str | None, list[ev.Event]] = {}
+    for source in sources:
+        apart.setdefault(getattr(source, "side", None), []).append(source)
+    return list(apart.values()) or [[]]
+
+
+def _lacks(form: Form, item: str, sources: list[ev.Event]) -> bool:
+    return _asked(form, item, sources) and not any(_answers(s, item) for s in sources)
 
 
 def _answers(source: ev.Event, item: str) -> bool:

@@ -123,24 +123,56 @@ def reminders(
         if plan.window.last_overdue is not None:
             later += [at for at in [at_hour(plan.window.last_overdue + timedelta(1), hour, zone)] if at > now]
         reached = [rung for at, rung in days if at <= now]
-        told = _told_target(state, plan.code)
-        if reached and not (reached[-1].name != "overdue" and plan.status == "overdue"):
-            due.append(_reminder(state, study, plan, reached[-1], told))
-        elif told and told != plan.window.target:
-            due.append(_moved(state, study, plan, told))
+        said = _said(state, plan.code)
+        reminded = reached and not (reached[-1].name != "overdue" and plan.status == "overdue")
+        reminder = _reminder(state, study, plan, reached[-1], said) if reminded else None
+        if reminder and not _stale(reminder, said):
+            due.append(reminder)
+        elif moved := _moved(state, study, plan, said):
+            due.append(moved)
     return due, later
 
 
-def _told_target(state: PatientState, visit: str) -> date | None:
-    """Return the target day that the coordinator was last told for the visit."""
-    prefix = f"{state.subject}/{visit}/"
-    sent = [(t.sent.at, key) for key, t in state.notices.items() if t.sent and key.startswith(prefix)]
-    told = [(at, key.removeprefix(prefix).split("/")) for at, key in sent]
-    days = [(at, date.fromisoformat(parts[1])) for at, parts in told if parts[0] in RUNGS and len(parts) > 1]
-    return max(days)[1] if days else None
+@dataclass(frozen=True)
+class _Said:
+    """What the coordinator was last told about a visit: the notice's key, its day, and the day told before it."""
+
+    key: str
+    target: date
+    before: date | None
+    keys: frozenset[str]
+    """Keys of all that was told."""
 
 
 RUNGS = frozenset({"ahead", "opens", "closing", "overdue", "moved"})
+
+
+def _said(state: PatientState, visit: str) -> _Said | None:
+    prefix = f"{state.subject}/{visit}/"
+    told: dict[str, datetime] = {}
+    for key, trail in state.notices.items():
+        parts = key.removeprefix(prefix).split("/")
+        if trail.sent and key.startswith(prefix) and parts[0] in RUNGS and len(parts) > 1:
+            base = f"{prefix}{parts[0]}/{parts[1]}"
+            told[base] = min(trail.sent.at, told.get(base, trail.sent.at))
+    if not told:
+        return None
+    days = [(at, _target(key), key) for key, at in told.items()]
+    last = max(days)
+    earlier = [d for d in days if d[1] != last[1]]
+    return _Said(last[2], last[1], max(earlier)[1] if earlier else None, frozenset(told))
+
+
+def _target(key: str) -> date:
+    """The day that a reminder or a moved notice is about: `.../moved/2026-03-16.2` tells it for the second time."""
+    return date.fromisoformat(key.rpartition("/")[2].partition(".")[0])
+
+
+def _stale(reminder: Notice, said: _Said | None) -> bool:
+    """Whether it went out before another day was told: it would not go out again, so `moved` takes its place."""
+    if said is None or reminder.key not in said.keys:
+        return False
+    return _target(reminder.key) != said.target or "/moved/" in said.key
 
 
 def _visit_data(state: PatientState, study: Study, plan: VisitPlan) -> dict[str, object]:
@@ -156,22 +188,35 @@ def _visit_data(state: PatientState, study: Study, plan: VisitPlan) -> dict[str,
     }
 
 
-def _reminder(state: PatientState, study: Study, plan: VisitPlan, rung: Rung, told: date | None) -> Notice:
+def _reminder(state: PatientState, study: Study, plan: VisitPlan, rung: Rung, said: _Said | None) -> Notice:
     assert plan.window is not None
     data = _visit_data(state, study, plan) | {"rung": rung.name}
-    if told and told != plan.window.target:
-        data["moved_from"] = told
+    if said and said.target != plan.window.target:
+        data["moved_from"] = said.target
     word = "overdue" if rung.name == "overdue" else "reminder"
     key = f"{state.subject}/{plan.code}/{rung.name}/{plan.window.target}"
     return Notice(key, "reminder", f"{plan.code} {word}", plan.because, data)
 
 
-def _moved(state: PatientState, study: Study, plan: VisitPlan, told: date) -> Notice:
+def _moved(state: PatientState, study: Study, plan: VisitPlan, said: _Said | None) -> Notice | None:
+    """Return the notice that the visit has another day than the one told last.
+
+    It stays due after its first copy went out, for the channels that did not take theirs.
+    """
     assert plan.window is not None
-    key = f"{state.subject}/{plan.code}/moved/{plan.window.target}"
-    return Notice(
-        key, "moved", f"{plan.code} moved", plan.because, _visit_data(state, study, plan) | {"moved_from": told}
-    )
+    target = plan.window.target
+    key = f"{state.subject}/{plan.code}/moved/{target}"
+    if said is None:
+        return None
+    if said.target == target:
+        if not said.key.startswith(key) or said.before is None:
+            return None
+        key, before = said.key, said.before
+    else:
+        times = sum(1 for k in said.keys if k.startswith(key))
+        key, before = f"{key}.{times + 1}" if times else key, said.target
+    data = _visit_data(state, study, plan) | {"moved_from": before}
+    return Notice(key, "moved", f"{plan.code} moved", plan.because, data)
 
 
 def query_notices(state: PatientState, findings: tuple[Finding, ...]) -> list[Notice]:
