@@ -41,7 +41,14 @@ def at(on: date, clock: str = "12:00") -> datetime:
 
 def fact(kind: str, on: date | str, subject: str = SUBJECT, **fields: Any) -> ev.AnyFact:
     """A fact; its id is made from kind and date unless given."""
-    body = {"type": kind, "id": f"{subject}.{kind}.{on}", "study": STUDY_ID, "subject": subject, "occurred": on, **fields}
+    body = {
+        "type": kind,
+        "id": f"{subject}.{kind}.{on}",
+        "study": STUDY_ID,
+        "subject": subject,
+        "occurred": on,
+        **fields,
+    }
     return ev.FACT.validate_python(body)
 
 
@@ -69,8 +76,12 @@ def consent(on: date | str, subject: str = SUBJECT) -> ev.AnyFact:
 
 def cycle(number: int, on: date | str, subject: str = SUBJECT, **fields: Any) -> ev.AnyFact:
     """Day 1 of a cycle with the drugs that the study file plans for it; id `C2D1`."""
-    drugs = [{"drug": d.code, "dose": d.dose} if d.dose else {"drug": d.code} for d in study().drugs if number in d.cycles]
-    return fact("cycle_given", on, subject, **{"id": f"{subject}.C{number}D1", "cycle": number, "drugs": drugs, **fields})
+    drugs = [
+        {"drug": d.code, "dose": d.dose} if d.dose else {"drug": d.code} for d in study().drugs if number in d.cycles
+    ]
+    return fact(
+        "cycle_given", on, subject, **{"id": f"{subject}.C{number}D1", "cycle": number, "drugs": drugs, **fields}
+    )
 
 
 def surgery(on: date | str, subject: str = SUBJECT, **fields: Any) -> ev.AnyFact:

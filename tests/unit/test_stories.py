@@ -46,7 +46,7 @@ def facts_of(on: date, told: Any, before: dict[str, ev.AnyFact]) -> list[ev.AnyF
             fields = extra if isinstance(extra, dict) else {"visit": extra}
             return forms(fields["visit"], on, without=fields.get("without", ()))
         case "surgery":
-            return [surgery(on, **extra), *forms("SURG", on)]
+            return [surgery(on, **extra), *([] if "id" in extra else forms("SURG", on))]
         case "pathology":
             return [pathology(on, **extra)]
         case "correct":
