@@ -1,4 +1,4 @@
-"""Helpers for tests: facts in few words, and an engine on a real log in a temporary folder, with a clock one can set."""
+"""Helpers for tests: facts in few words, and an engine on a real log in a temporary folder, with a clock to set."""
 
 from __future__ import annotations
 
@@ -195,10 +195,10 @@ class Trial:
         """Plan and perform until nothing is left to do now; returns all steps done."""
         done: list[Step] = []
         for _ in range(limit):
-            plan = self.engine.plan(subject)
-            self.engine.mark_seen(subject, plan.seen)
+            self.plan = plan = self.engine.plan(subject)
             if not plan.steps:
                 return done
+            self.engine.mark_seen(subject, plan.seen)
             for step in plan.steps:
                 self.engine.perform_now(subject, step)
             done += plan.steps
@@ -208,14 +208,12 @@ class Trial:
         """Let time pass to `then` as the journey lives it: asleep until its own next instant, awake at each."""
         self.wake(subject)
         for _ in range(2000):
-            plan = self.engine.plan(subject)
-            if plan.until is None or plan.until > then:
+            if self.plan.until is None or self.plan.until > then:
                 break
-            assert plan.until > self.now, "a journey must not sleep until a moment that is over"
-            self.now = plan.until
+            assert self.plan.until > self.now, "a journey must not sleep until a moment that is over"
+            self.now = self.plan.until
             self.wake(subject)
         self.now = then
-        self.wake(subject)
         return self.engine.plan(subject)
 
     def open_queries(self, subject: str = SUBJECT) -> set[str]:
