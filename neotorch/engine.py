@@ -23,7 +23,7 @@ from neotorch.notify import Channel, Notifier
 from neotorch.notify import Notice as Message
 from neotorch.plan import Plan, Step, awaiting, endpoint_steps, fact_steps, notice_steps, query_steps, tags, title
 from neotorch.rules import Duties, duties
-from neotorch.rules.admission import Refusal, admit, with_fact
+from neotorch.rules.admission import Refusal, admit, needs_the_rest, with_facts
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
 from neotorch.rules.notices import Delivery, deliveries, next_retry
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
@@ -197,13 +197,16 @@ class Engine:
         Facts of one batch may rest on each other in any order. Returns one Admission per fact, in the order given.
         """
         drafts: dict[str, PatientState] = {}
+        since: dict[str, list[ev.AnyFact]] = {}
         bodies: dict[str, str] = {}
         answers: dict[int, Admission] = {}
         for index, fact in sorted(enumerate(facts), key=lambda x: (x[1].occurred, x[1].rank, x[0])):
-            state = drafts.get(fact.subject) or self.state(fact.subject)
+            subject, state = fact.subject, drafts.get(fact.subject) or self.state(fact.subject)
+            if since.get(subject) and needs_the_rest(fact):
+                state = drafts[subject] = with_facts(state, since.pop(subject))
             answers[index] = answer = self._admit(fact, state, bodies)
             if answer.outcome == "recorded":
-                drafts[fact.subject] = with_fact(state, fact)
+                since.setdefault(subject, []).append(fact)
                 bodies[fact.id] = fact.digest
         found = [answers[i] for i in range(len(facts))]
         if dry_run or (not accept_good and any(a.outcome == "refused" for a in found)):
@@ -261,7 +264,8 @@ class Engine:
 
     def mark_seen(self, subject: str, seen: int) -> None:
         """Note how far the patient's journey has come (a cache: losing it costs one step that repeats the history)."""
-        self.log.mark_seen(subject, None, seen)
+        if self.log.journey_seen(subject)[1] != seen:
+            self.log.mark_seen(subject, None, seen)
 
     async def perform(self, subject: str | None, step: Step) -> str:
         """Do one step of a plan. Safe to repeat and to do in two places at once. Returns the outcome in words."""
@@ -291,9 +295,17 @@ class Engine:
                 return step.why
 
     def _effect(self, event_id: str, subject: str | None) -> dict[str, Any]:
-        return {"id": ev.ENGINE_ID + event_id, "study": self.study.id, "subject": subject, "occurred": self.today(self._site(subject))}
+        return {
+            "id": ev.ENGINE_ID + event_id,
+            "study": self.study.id,
+            "subject": subject,
+            "occurred": self.today(self._site(subject)),
+        }
 
     def _site(self, subject: str | None) -> str | None:
+        known = self._known.get(subject or "")  # consent, which says the site, was read before anything is done
+        if known and known.state and known.state.site:
+            return known.state.site
         return self.state(subject).site if subject else None
 
     def _append(self, event: ev.AnyEffect) -> bool:

@@ -6,6 +6,7 @@ stay in the log. An impossible history gives problems (which become data queries
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -90,7 +91,8 @@ class PatientState:
     cycles: Mapping[int, ev.CycleGiven] = field(default_factory=dict)
     delays: Mapping[int, ev.CycleDelayed] = field(default_factory=dict)
     dose_changes: tuple[ev.DoseChanged, ...] = ()
-    forms: tuple[ev.FormReceived, ...] = ()
+    forms: Mapping[tuple[str, str], tuple[ev.FormReceived, ...]] = field(default_factory=dict)
+    """(visit, form) -> the parts received, in order."""
     held: Mapping[str, ev.VisitHeld] = field(default_factory=dict)
     missed: Mapping[str, ev.VisitMissed] = field(default_factory=dict)
     surgeries: tuple[ev.Surgery, ...] = ()
@@ -151,7 +153,7 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
         cycles=draft.cycles,
         delays=draft.delays,
         dose_changes=tuple(draft.dose_changes),
-        forms=tuple(draft.forms),
+        forms={place: tuple(parts) for place, parts in draft.forms.items()},
         held=draft.held,
         missed=draft.missed,
         surgeries=tuple(draft.surgeries),
@@ -169,44 +171,58 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
 
 
 def _supersede(every: list[ev.AnyFact | ev.AnyEffect]) -> tuple[dict[str, str], list[Problem]]:
-    """Return superseded id -> superseding id, and the problems met. A superseded correction supersedes nothing."""
+    """Return superseded id -> superseding id, and the problems met.
+
+    What was corrected stays so when its correction is corrected in turn; only a retracted correction corrects nothing.
+    """
     claims, problems = _targets(every)
+    void = _retracted(claims)
     superseded: dict[str, str] = {}
-
-    def live(event_id: str, path: frozenset[str]) -> bool:
-        if event_id in path:  # events that supersede each other in a circle: nobody could tell which holds
-            return False
-        alive = [c for c in claims.get(event_id, []) if live(c, path | {event_id})]
-        if alive:
-            superseded[event_id] = alive[-1]
-        return not alive
-
-    for event in every:
-        live(event.id, frozenset())
-    for target, ids in claims.items():
-        holding = [i for i in ids if i not in superseded]
+    for target, by in claims.items():
+        holding = [e.id for e in by if e.id not in void]
+        if holding:
+            superseded[target] = holding[-1]
         if len(holding) > 1:
             words = f"{target} is corrected by more than one event"
             problems.append(Problem("two-corrections", words, (target, *holding)))
     return superseded, problems
 
 
-def _targets(every: list[ev.AnyFact | ev.AnyEffect]) -> tuple[dict[str, list[str]], list[Problem]]:
-    """Return the id of each event -> ids of those that would correct or retract it, and the ones that cannot."""
+def _retracted(claims: Mapping[str, list[ev.AnyFact | ev.AnyEffect]]) -> set[str]:
+    """Return the ids that a retraction takes back which is not taken back itself."""
+    back = {e.id: e.retracts for by in claims.values() for e in by if isinstance(e, ev.Retraction)}
+    waits = Counter(back.values())
+    ready = [i for i in back if not waits[i]]
+    void: set[str] = set()
+    while ready:  # from the last retraction of each chain inwards; those that take each other back never come up
+        retraction = ready.pop()
+        target = back[retraction]
+        if retraction not in void:
+            void.add(target)
+        waits[target] -= 1
+        if target in back and not waits[target]:
+            ready.append(target)
+    return void
+
+
+def _targets(
+    every: list[ev.AnyFact | ev.AnyEffect],
+) -> tuple[dict[str, list[ev.AnyFact | ev.AnyEffect]], list[Problem]]:
+    """Return the id of each event -> those that would correct or retract it, and the problems of ones that cannot."""
     by_id = {e.id: e for e in every}
-    claims: dict[str, list[str]] = {}
+    claims: dict[str, list[ev.AnyFact | ev.AnyEffect]] = {}
     problems: list[Problem] = []
     for event in every:
         target = event.retracts if isinstance(event, ev.Retraction) else event.corrects
         if target is None:
             continue
         aim = by_id.get(target)
-        if aim is None:
+        if aim is None or target == event.id:
             problems.append(Problem("unknown-target", f"refers to {target}, which is not in the log", (event.id,)))
         elif not isinstance(event, ev.Retraction) and aim.type != event.type:
             problems.append(Problem("wrong-target", f"a {event.type} cannot correct a {aim.type}", (event.id, target)))
         else:
-            claims.setdefault(target, []).append(event.id)
+            claims.setdefault(target, []).append(event)
     return claims, problems
 
 
@@ -222,7 +238,7 @@ class _Draft:
         self.cycles: dict[int, ev.CycleGiven] = {}
         self.delays: dict[int, ev.CycleDelayed] = {}
         self.dose_changes: list[ev.DoseChanged] = []
-        self.forms: list[ev.FormReceived] = []
+        self.forms: dict[tuple[str, str], list[ev.FormReceived]] = {}
         self.held: dict[str, ev.VisitHeld] = {}
         self.missed: dict[str, ev.VisitMissed] = {}
         self.surgeries: list[ev.Surgery] = []
@@ -259,7 +275,7 @@ class _Draft:
             case ev.DoseChanged():
                 self.dose_changes.append(event)
             case ev.FormReceived():
-                self.forms.append(event)
+                self.forms.setdefault((event.visit, event.form), []).append(event)
             case ev.VisitHeld():
                 self.held.setdefault(event.visit, event)
             case ev.VisitMissed():

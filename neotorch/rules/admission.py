@@ -7,7 +7,7 @@ looks impossible but may be late truth (a death, a consent, an enrolment, a corr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -17,6 +17,8 @@ from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Item, Study
 
 LATE_TRUTH = (ev.Death, ev.Consent, ev.Enrolment, ev.Eligibility, ev.Withdrawal, ev.LostToFollowUp, ev.Retraction)
+NO_HISTORY = (ev.FormReceived, ev.AdverseEvent, ev.QueryAnswered, ev.VisitMissed)
+"""What no order of dates speaks against."""
 NEEDS: Mapping[type[ev.Event], tuple[str, str]] = {
     ev.CycleGiven: ("enrolment", "enrolment"),
     ev.CycleDelayed: ("enrolment", "enrolment"),
@@ -160,19 +162,26 @@ def _order(fact: ev.AnyFact, state: PatientState) -> Iterator[Refusal]:
     if need and getattr(state, need[0]) is None:
         yield Refusal("type", f"{fact.type} before {need[1]}: {fact.subject} has none", f"record the {need[1]} first")
         return
-    if isinstance(fact, LATE_TRUTH) or fact.corrects:
+    if isinstance(fact, (*LATE_TRUTH, *NO_HISTORY)) or fact.corrects:
         return
     before = {(p.code, p.event_ids) for p in history_problems(state)}
-    for problem in history_problems(with_fact(state, fact)):
+    for problem in history_problems(with_facts(state, [fact])):
         if (problem.code, problem.event_ids) not in before:
             todo = "correct the date, or first correct or retract the event that it contradicts: "
             others = ", ".join(i for i in problem.event_ids if i != fact.id)
             yield Refusal("occurred", problem.text, todo + others)
 
 
-def with_fact(state: PatientState, fact: ev.AnyFact) -> PatientState:
-    """Return the state as it would be with `fact` recorded next."""
-    latest = max((r.recorded_at for r in state.learnt.values()), default=None)
-    at = latest or datetime(2000, 1, 1, tzinfo=UTC)
-    new = ev.Recorded.model_construct(seq=state.position + 1, recorded_at=at, event=fact, prev_hash="", hash="")
-    return fold([*state.learnt.values(), new], state.subject)
+def needs_the_rest(fact: ev.AnyFact) -> bool:
+    """Return whether admitting `fact` depends on others of its batch; a form stands for itself once there is consent."""
+    return not isinstance(fact, ev.FormReceived) or fact.corrects is not None
+
+
+def with_facts(state: PatientState, facts: Sequence[ev.AnyFact]) -> PatientState:
+    """Return the state as it would be with `facts` recorded next."""
+    latest = max((r.recorded_at for r in state.learnt.values()), default=datetime(2000, 1, 1, tzinfo=UTC))
+    new = [
+        ev.Recorded.model_construct(seq=state.position + n, recorded_at=latest, event=f, prev_hash="", hash="")
+        for n, f in enumerate(facts, 1)
+    ]
+    return fold([*state.learnt.values(), *new], state.subject)

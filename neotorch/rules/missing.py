@@ -76,7 +76,7 @@ def _stale(  # noqa: PLR0917 - all six are what the rule is about
 def _sources(plan: VisitPlan, form: Form, state: PatientState) -> list[ev.Event]:
     """Return what could answer the form at this visit."""
     if form.event is None:
-        return [f for f in state.forms if f.visit == plan.code and f.form == form.code]
+        return list(state.forms.get((plan.code, form.code), ()))
     facts = [f for f in state.facts if f.type == form.event and all(getattr(f, k) == v for k, v in form.where.items())]
     if form.event == "cycle_given":
         return [f for f in facts if isinstance(f, ev.CycleGiven) and f.cycle == plan.visit.cycle]
