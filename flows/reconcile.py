@@ -16,9 +16,8 @@ from neotorch.engine import crash_point, current_engine
 from neotorch.orchestration import names, sleep
 from neotorch.orchestration.dispatcher import in_engine
 from neotorch.orchestration.reconciler import Outcome, Reconciler, now, until_settled
-from neotorch.orchestration.runs import Journeys
 from neotorch.orchestration.verdicts import Surroundings
-from neotorch.orchestration.wakers import catch_up, tidy, waker
+from neotorch.orchestration.wakers import catch_up, known_journeys, tidy, waker
 from neotorch.orchestration.worker import NeotorchWorker
 
 
@@ -27,7 +26,7 @@ async def reconcile(at_start: bool = False) -> Any:
     """Compare the journeys with the log and set right what is wrong; at a start, catch up with the endpoints too."""
     engine = await in_engine(current_engine)
     client, run = sleep.this_run()
-    journeys = await Journeys.open(client, engine.study.id)
+    journeys = await known_journeys(client, engine.study.id)
     reconciler = Reconciler(engine, journeys, waker(client), surroundings)
     crash_point("reconcile-started")
 

@@ -10,7 +10,7 @@ from prefect.states import Cancelled, Crashed
 from neotorch.engine import Engine
 from neotorch.orchestration.dispatcher import Find, Waker, in_engine
 from neotorch.orchestration.names import RECALCULATION, RECONCILIATION
-from neotorch.orchestration.runs import Runs, request_recalculation, wake_elsewhere
+from neotorch.orchestration.runs import Journeys, Runs, request_recalculation, wake_elsewhere
 from neotorch.orchestration.verdicts import Surroundings
 from neotorch.orchestration.worker import NeotorchWorker
 
@@ -28,6 +28,14 @@ def waker(client: PrefectClient) -> Waker:
         return await wake_elsewhere(client, await find())
 
     return wake
+
+
+async def known_journeys(client: PrefectClient, study: str) -> Journeys:
+    """Return the journeys as the dispatcher of this process knows them, so that both know the same."""
+    worker = NeotorchWorker.current
+    if worker is not None and worker.dispatcher is not None:
+        return worker.dispatcher.journeys
+    return await Journeys.open(client, study)
 
 
 async def catch_up(client: PrefectClient, engine: Engine) -> None:
