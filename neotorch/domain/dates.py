@@ -23,11 +23,10 @@ def parse_date(value: object) -> date:
     if not isinstance(value, str) or not _DATE.match(value):
         raise ValueError(f"{_short(value)} is not a date; write it as YYYY-MM-DD, for example 2026-03-04")
     try:
-        return _plausible(date.fromisoformat(value))
+        day = date.fromisoformat(value)
     except ValueError as error:
-        if value[:4] in str(error):
-            raise
         raise ValueError(f"{value!r} is not in the calendar ({error}); check day and month") from None
+    return _plausible(day)
 
 
 def _plausible(day: date) -> date:
