@@ -15,7 +15,8 @@ from neotorch.rules.schedule import Because
 def contradictions(state: PatientState, study: Study) -> tuple[Finding, ...]:
     """Return one finding per kind of contradiction and place, asked at once."""
     found = [_finding(state, study, None, "history", p) for p in history_problems(state)]
-    for report in state.pathologies:
+    newest = {(r.read, r.side): r for r in state.pathologies}  # a newer report answers for the one before it
+    for report in newest.values():
         place = {"local": "PATH", "central": "CENTRAL", "adjudication": "ADJUDICATION"}[report.read]
         problems = [*agreement(report), *((f"rcb-{p.code}", p.text) for p in rcb_of(report).problems)]
         found += [_finding(state, study, place, "pathology", Problem(c, t, (report.id,))) for c, t in problems]

@@ -113,46 +113,49 @@ def percent(interval: Interval | None) -> str:
     return f"{100 * interval.estimate:.1f} % ({100 * interval.lower:.1f}-{100 * interval.upper:.1f})"
 
 
-def reference_reports(state: PatientState) -> list[ev.Pathology]:
-    """Return the report that counts for each side: the final adjudication, else the newest final local one."""
+def reference_reports(state: PatientState, cut: date) -> list[ev.Pathology]:
+    """Return the report that counts for each side at `cut`: the final adjudication, else the newest final local one."""
     by_side: dict[str | None, ev.Pathology] = {}
     for read in ("local", "adjudication"):
         for report in state.pathologies:
-            if report.read == read and report.status == "final":
+            if report.read == read and report.status == "final" and report.occurred <= cut:
                 by_side[report.side] = report
     return list(by_side.values())
 
 
 def patient_endpoints(state: PatientState, study: Study, cut: date) -> PatientEndpoints:
     """Derive all endpoint values of one patient from the facts dated on or before `cut`."""
-    reports = [r for r in reference_reports(state) if r.occurred <= cut]
-    rcb = worst([rcb_of(r) for r in reports]) if reports else None
+    reports = reference_reports(state, cut)
     doubts = tuple(text for r in reports for _, text in agreement(r))
+    rcb = _rcb(reports, doubts)
     ids = tuple(r.id for r in reports)
     efs = event_free_survival(state.facts, state.first_dose, cut, study.endpoints.efs.primary)
     frames = study.endpoints
-    no_report = _without_report(state, cut)
-    if no_report:
-        pcr_verdict = _framed(no_report, state, cut, frames.pcr.frame_days)
-        rcb_verdict = _framed(no_report, state, cut, frames.rcb01.frame_days)
-    else:
-        pcr_verdict = _framed(_pcr(reports, study, doubts, ids), state, cut, frames.pcr.frame_days)
-        rcb_verdict = _framed(_rcb01(rcb, study, doubts, ids), state, cut, frames.rcb01.frame_days)
+    no_report = None if reports else _without_report(state, cut)
+    pcr_found = no_report or _pcr(reports, study, doubts, ids)
+    rcb_found = no_report or _rcb01(rcb, study, doubts, ids)
     return PatientEndpoints(
         subject=state.subject,
         first_dose=state.first_dose if state.first_dose and state.first_dose <= cut else None,
         rcb=rcb,
-        pcr=pcr_verdict,
-        rcb01=rcb_verdict,
+        pcr=_framed(pcr_found, state, cut, frames.pcr.frame_days),
+        rcb01=_framed(rcb_found, state, cut, frames.rcb01.frame_days),
         efs=efs,
-        evaluable=bool(reports) and pcr_verdict.answer in ("yes", "no") and state.surgery is not None,
+        # asked before the time frame turns what cannot be assessed into a non-response
+        evaluable=bool(reports) and pcr_found.answer in ("yes", "no") and state.surgery is not None,
     )
 
 
-def _without_report(state: PatientState, cut: date) -> Verdict | None:
-    """Return the verdict for a patient without a final report by the cut; None if there is one."""
-    if any(r.occurred <= cut for r in reference_reports(state)):
+def _rcb(reports: list[ev.Pathology], doubts: tuple[str, ...]) -> RcbResult | None:
+    """Return the patient's RCB; numbers that the categories contradict have no class until it is resolved."""
+    if not reports:
         return None
+    found = worst([rcb_of(r) for r in reports])
+    return RcbResult(None, None, f"to be resolved: {'; '.join(doubts)}", found.problems) if doubts else found
+
+
+def _without_report(state: PatientState, cut: date) -> Verdict:
+    """Return the verdict for a patient without a final report by the cut."""
     for stop, words in (
         (state.inoperable, "progression precludes surgery"),
         (state.death, "died before a pathology report"),

@@ -143,6 +143,30 @@ def test_values_are_printed_for_those_who_started_treatment() -> None:
     assert at(gone, 500).efs_headline == "EFS: event on day 400"
 
 
+def test_a_report_after_the_cut_does_not_hide_the_one_before() -> None:
+    """At a cut between two reports, or between local read and adjudication, the earlier one counts."""
+    for read in ("local", "adjudication"):
+        later = pathology(day(200), id="NT-001.LATER", read=read, **RESIDUAL)
+        assert at([*operated(), later], 180).headline == "pCR: yes, RCB-0"
+        assert at([*operated(), later], 200).headline == "pCR: no, RCB-II"
+
+
+def test_numbers_in_doubt_have_no_class() -> None:
+    """While categories and numbers disagree neither pCR nor an RCB class is shown or counted."""
+    facts = operated(cellularity_pct=10)
+    values = at(facts, 200)
+    assert values.headline == "pCR: not evaluable, RCB not evaluable"
+    assert values.values()["rcb"] == "none"
+    assert set(trial(facts, 200).rcb_classes.values()) == {0}
+
+
+def test_a_specimen_that_cannot_be_assessed_never_enters_the_evaluable_set() -> None:
+    """After the time frame it is a non-response of the full set, and still no assessable specimen."""
+    for number, full in ((200, (0, 0, 1)), (LATE, (0, 1, 0))):
+        got = figures(trial(operated(ypt="ypTX", d1_mm=None, cellularity_pct=None), number))
+        assert (got["pcr.full"], got["pcr.evaluable"]) == (full, (0, 0, 0))
+
+
 # ── the trial ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
