@@ -23,7 +23,7 @@ from neotorch.notify import Channel, Notifier
 from neotorch.notify import Notice as Message
 from neotorch.plan import Plan, Step, awaiting, endpoint_steps, fact_steps, notice_steps, query_steps, tags, title
 from neotorch.rules import Duties, duties
-from neotorch.rules.admission import Refusal, admit, needs_the_rest, with_facts
+from neotorch.rules.admission import Refusal, admit, batch_order, needs_the_rest, with_facts
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
 from neotorch.rules.notices import Delivery, deliveries, next_retry
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
@@ -200,9 +200,10 @@ class Engine:
         since: dict[str, list[ev.AnyFact]] = {}
         bodies: dict[str, str] = {}
         answers: dict[int, Admission] = {}
-        for index, fact in sorted(enumerate(facts), key=lambda x: (x[1].occurred, x[1].rank, x[0])):
+        for index in batch_order(facts):
+            fact = facts[index]
             subject, state = fact.subject, drafts.get(fact.subject) or self.state(fact.subject)
-            if since.get(subject) and needs_the_rest(fact):
+            if since.get(subject) and (needs_the_rest(fact) or state.consent is None):
                 state = drafts[subject] = with_facts(state, since.pop(subject))
             answers[index] = answer = self._admit(fact, state, bodies)
             if answer.outcome == "recorded":

@@ -67,7 +67,13 @@ class NotAnswered(Model):
     reason: Text
 
 
-ItemValue = Union[bool, int, FiniteFloat, Annotated[str, StringConstraints(max_length=500)], NotAnswered]
+ItemValue = Union[
+    bool,
+    Annotated[int, Field(ge=-(10**15), le=10**15)],
+    FiniteFloat,
+    Annotated[str, StringConstraints(max_length=500)],
+    NotAnswered,
+]
 
 
 class Event(Model):

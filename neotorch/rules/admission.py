@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from neotorch.domain import events as ev
 from neotorch.domain.history import history_problems
@@ -60,7 +60,7 @@ def _identity(fact: ev.AnyFact, state: PatientState, study: Study) -> Iterator[R
         if state.consent and not fact.corrects:
             todo = f"to change it, record a consent with corrects: {state.consent.id} and a reason"
             yield Refusal("type", f"{fact.subject} has consented on {state.consent.occurred} already", todo)
-    elif state.consent is None:
+    elif state.consent is None and not (isinstance(fact, ev.Retraction) and fact.retracts in state.learnt):
         yield Refusal(
             "subject", f"{fact.subject} is not known", "record its consent first, or correct the subject code"
         )
@@ -72,10 +72,32 @@ def _dates(fact: ev.AnyFact, today: date) -> Iterator[Refusal]:
         yield Refusal("occurred", f"{fact.occurred} is in the future (today is {today} at the site)", todo)
     if fact.occurred.year < 1990:
         yield Refusal("occurred", f"{fact.occurred} is too long ago", "correct the year")
+    for field, on in _further_dates(fact):
+        if not fact.occurred <= on <= today:
+            todo = "correct one of the two; what is planned is left out"
+            yield Refusal(field, f"{on} is not between {fact.occurred} and today ({today} at the site)", todo)
+    if isinstance(fact, ev.CycleDelayed) and not fact.occurred <= fact.until <= fact.occurred + PLANS_AHEAD:
+        todo = f"a delay ends after it was decided, within {PLANS_AHEAD.days} days"
+        yield Refusal("until", f"{fact.until} does not follow on {fact.occurred}", todo)
+    if isinstance(fact, ev.Enrolment) and fact.planned_start and abs(fact.planned_start - fact.occurred) > PLANS_AHEAD:
+        todo = f"a first dose is planned within {PLANS_AHEAD.days} days"
+        yield Refusal("planned_start", f"{fact.planned_start} is far from {fact.occurred}", todo)
+
+
+PLANS_AHEAD = timedelta(days=365)
+"""A plan further away than this is a slip of the keyboard."""
+
+
+def _further_dates(fact: ev.AnyFact) -> Iterator[tuple[str, date]]:
+    """Yield the other days in a fact on which something had happened, by field."""
+    if isinstance(fact, ev.CycleGiven):
+        yield from ((f"drugs.{n}.last_dose", d.last_dose) for n, d in enumerate(fact.drugs) if d.last_dose)
+    if isinstance(fact, ev.AdverseEvent) and fact.resolved:
+        yield "resolved", fact.resolved
 
 
 def _targets(fact: ev.AnyFact, state: PatientState) -> Iterator[Refusal]:
-    target = fact.retracts if isinstance(fact, ev.Retraction) else fact.corrects
+    target = _target(fact)
     field = "retracts" if isinstance(fact, ev.Retraction) else "corrects"
     if isinstance(fact, ev.QueryAnswered) and fact.query not in state.queries:
         todo = f"open ones: {', '.join(q for q, t in state.queries.items() if t.open) or 'none'}"
@@ -104,10 +126,16 @@ def _vocabulary(fact: ev.AnyFact, study: Study) -> Iterator[Refusal]:
     if visit is not None and visit not in study.visit_by_code and visit != "UNS":
         todo = f"use one of {', '.join(study.visit_by_code)}, or UNS for an unscheduled one"
         yield Refusal("visit", f"{visit!r} is not a visit of study version {study.version}", todo)
+    if isinstance(fact, ev.CycleGiven | ev.CycleDelayed) and fact.cycle > study.cycles.count:
+        yield Refusal("cycle", f"there is no cycle {fact.cycle}", f"the study has cycles 1 to {study.cycles.count}")
     if isinstance(fact, ev.CycleGiven):
-        for given in fact.drugs:
+        codes = [d.drug for d in fact.drugs]
+        for n, given in enumerate(fact.drugs):
             if given.drug not in study.drug_by_code:
-                yield Refusal("drugs", f"unknown drug {given.drug!r}", f"use one of {', '.join(study.drug_by_code)}")
+                known = ", ".join(study.drug_by_code)
+                yield Refusal(f"drugs.{n}.drug", f"unknown drug {given.drug!r}", f"use one of {known}")
+            elif given.drug in codes[:n]:
+                yield Refusal(f"drugs.{n}.drug", f"{given.drug} stands there twice", "give each drug once")
     if isinstance(fact, ev.DoseChanged) and fact.drug not in study.drug_by_code:
         yield Refusal("drug", f"unknown drug {fact.drug!r}", f"use one of {', '.join(study.drug_by_code)}")
     if isinstance(fact, ev.FormReceived):
@@ -144,7 +172,7 @@ def item_fault(item: Item, value: object) -> str | None:
             return f"{value!r} is not a whole number"
         case "boolean" if not isinstance(value, bool):
             return f"{value!r} is neither true nor false"
-        case "choice" if item.choices and value not in item.choices:
+        case "choice" if item.choices and (str(value) if type(value) is int else value) not in item.choices:
             return f"{value!r} is not one of {', '.join(item.choices)}"
         case "text" | "date" if not isinstance(value, str):
             return f"{value!r} is not text"
@@ -172,8 +200,32 @@ def _order(fact: ev.AnyFact, state: PatientState) -> Iterator[Refusal]:
             yield Refusal("occurred", problem.text, todo + others)
 
 
+def batch_order(facts: Sequence[ev.AnyFact]) -> list[int]:
+    """Return the places of the facts in the order to admit them: as they happened, a correction after its target."""
+    ids, placed = {f.id for f in facts}, set()
+    waiting: dict[str, list[int]] = {}
+    order: list[int] = []
+    for first in sorted(range(len(facts)), key=lambda i: (facts[i].occurred, facts[i].rank, i)):
+        ready = [first]
+        while ready:
+            index = ready.pop()
+            fact = facts[index]
+            target = _target(fact)
+            if target in ids and target not in placed and target != fact.id:
+                waiting.setdefault(str(target), []).append(index)
+                continue
+            order.append(index)
+            placed.add(fact.id)
+            ready += reversed(waiting.pop(fact.id, []))
+    return order + [i for left in waiting.values() for i in left]
+
+
+def _target(fact: ev.AnyFact) -> str | None:
+    return fact.retracts if isinstance(fact, ev.Retraction) else fact.corrects
+
+
 def needs_the_rest(fact: ev.AnyFact) -> bool:
-    """Return whether admitting `fact` depends on others of its batch; a form stands for itself once there is consent."""
+    """Return whether admitting `fact` depends on others of its batch; a form stands for itself after consent."""
     return not isinstance(fact, ev.FormReceived) or fact.corrects is not None
 
 
