@@ -42,7 +42,13 @@ def up(*, worker: Literal["neotorch", "process"] = "neotorch", port: int | None 
 
 def steps() -> Progress:
     """Return the progress display of a start."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     return Progress(*columns, console=err, transient=True)
 
 
@@ -52,6 +58,10 @@ class Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, int] = {}
+
+    def stop(self) -> None:
+        """Take the bars off the screen."""
+        self._progress.stop()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show how far `what` has come."""

@@ -93,6 +93,8 @@ class PatientState:
     dose_changes: tuple[ev.DoseChanged, ...] = ()
     forms: Mapping[tuple[str, str], tuple[ev.FormReceived, ...]] = field(default_factory=dict)
     """(visit, form) -> the parts received, in order."""
+    first_form: Mapping[str, ev.FormReceived] = field(default_factory=dict)
+    """Visit -> the earliest form received for it."""
     held: Mapping[str, ev.VisitHeld] = field(default_factory=dict)
     missed: Mapping[str, ev.VisitMissed] = field(default_factory=dict)
     surgeries: tuple[ev.Surgery, ...] = ()
@@ -153,6 +155,7 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
         cycles=draft.cycles,
         delays=draft.delays,
         dose_changes=tuple(draft.dose_changes),
+        first_form=draft.first_form,
         forms={place: tuple(parts) for place, parts in draft.forms.items()},
         held=draft.held,
         missed=draft.missed,
@@ -239,6 +242,7 @@ class _Draft:
         self.delays: dict[int, ev.CycleDelayed] = {}
         self.dose_changes: list[ev.DoseChanged] = []
         self.forms: dict[tuple[str, str], list[ev.FormReceived]] = {}
+        self.first_form: dict[str, ev.FormReceived] = {}
         self.held: dict[str, ev.VisitHeld] = {}
         self.missed: dict[str, ev.VisitMissed] = {}
         self.surgeries: list[ev.Surgery] = []
@@ -276,6 +280,7 @@ class _Draft:
                 self.dose_changes.append(event)
             case ev.FormReceived():
                 self.forms.setdefault((event.visit, event.form), []).append(event)
+                self.first_form.setdefault(event.visit, event)
             case ev.VisitHeld():
                 self.held.setdefault(event.visit, event)
             case ev.VisitMissed():

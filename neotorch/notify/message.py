@@ -67,7 +67,9 @@ class Message:
 
 def one_line(value: object, limit: int = WORDS_MAX) -> str:
     """Return the text as one line without control or invisible characters, cut at `limit` with an ellipsis."""
-    text = "".join(" " if c.isspace() else c for c in str(value) if c.isspace() or unicodedata.category(c)[0] != "C")
+    text = str(value)
+    if not text.isprintable():
+        text = "".join(" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c)[0] != "C")
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

@@ -41,7 +41,11 @@ def _form(plan: VisitPlan, due: Due, form: Form, state: PatientState, study: Stu
     assert plan.held_on is not None
     wanted = due.items or list(form.items)
     sources = _sources(plan, form, state)
-    absent = tuple(i for i in wanted if any(_lacks(form, i, side) for side in _sides(sources)))
+    if form.event is None:
+        answered = {item for part in state.forms.get((plan.code, form.code), ()) for item in part.items}
+        absent = tuple(i for i in wanted if i not in answered)
+    else:
+        absent = tuple(i for i in wanted if any(_lacks(form, i, side) for side in _sides(sources)))
     found: list[Finding] = []
     if absent:
         what = (
@@ -98,8 +102,6 @@ def _lacks(form: Form, item: str, sources: list[ev.Event]) -> bool:
 
 
 def _answers(source: ev.Event, item: str) -> bool:
-    if isinstance(source, ev.FormReceived):
-        return item in source.items
     return getattr(source, item, None) is not None
 
 

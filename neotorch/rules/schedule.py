@@ -272,8 +272,7 @@ def _held(visit: Visit, state: PatientState) -> tuple[date, tuple[str, ...]] | N
     if visit.code in state.held:
         evidence.insert(0, state.held[visit.code])
     if not evidence and visit.held_by in ("visit", "imaging", "disease_status"):
-        parts = [f for (at, _), parts in state.forms.items() if at == visit.code for f in parts]
-        evidence = list(sorted(parts, key=lambda f: (f.occurred, f.id))[:1])
+        evidence = [state.first_form[visit.code]] if visit.code in state.first_form else []
     return (evidence[0].occurred, (evidence[0].id,)) if evidence else None
 
 
