@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from importlib import resources
 from typing import Any
 
@@ -28,16 +30,20 @@ def read(name: str) -> Any:
 
 async def deploy(client: PrefectClient, *, pool: str, pool_type: str, time_zone: str) -> None:
     """Make everything that the flows need on the server. `time_zone` is the site's: the night is its night."""
-    await _result_block()
+    await _result_block(client)
     await _pool(client, pool, pool_type)
     for entry in read("prefect.yaml")["deployments"]:
         await _deployment(client, entry, pool, time_zone)
     await _automations(client)
 
 
-async def _result_block() -> None:
-    basepath = str(get_current_settings().results.local_storage_path)
-    await LocalFileSystem(basepath=basepath).save(RESULT_BLOCK.partition("/")[2], overwrite=True)
+async def _result_block(client: PrefectClient) -> None:
+    kind, _, name = RESULT_BLOCK.partition("/")
+    try:
+        await client.read_block_document_by_name(name, kind)
+    except ObjectNotFound:
+        basepath = str(get_current_settings().results.local_storage_path)
+        await LocalFileSystem(basepath=basepath).save(name, overwrite=True)
 
 
 async def _pool(client: PrefectClient, name: str, pool_type: str) -> None:
@@ -56,19 +62,32 @@ async def _pool(client: PrefectClient, name: str, pool_type: str) -> None:
 
 async def _deployment(client: PrefectClient, entry: dict[str, Any], pool: str, time_zone: str) -> None:
     flow = load_flow_from_entrypoint(entry["entrypoint"])
-    await client.create_deployment(
-        flow_id=await client.create_flow(flow),
-        name=entry["name"],
-        entrypoint=entry["entrypoint"],
-        description=" ".join(entry["description"].split()),
-        tags=entry["tags"],
-        parameters=entry.get("parameters", {}),
-        parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
-        enforce_parameter_schema=True,
-        schedules=[_schedule(s, entry["name"], time_zone) for s in entry.get("schedules", [])],
-        work_pool_name=pool,
-        pull_steps=[],
-    )
+    wanted: dict[str, Any] = {
+        "name": entry["name"],
+        "entrypoint": entry["entrypoint"],
+        "description": " ".join(entry["description"].split()),
+        "tags": entry["tags"],
+        "parameters": entry.get("parameters", {}),
+        "parameter_openapi_schema": parameter_schema(flow).model_dump_for_openapi(),
+        "enforce_parameter_schema": True,
+        "work_pool_name": pool,
+        "pull_steps": [],
+    }
+    schedules = [_schedule(s, entry["name"], time_zone) for s in entry.get("schedules", [])]
+    version = _digest(wanted, schedules)
+    try:  # leaving an unchanged one alone saves a second each, and keeps its scheduled runs
+        found = await client.read_deployment_by_name(f"{flow.name}/{entry['name']}")
+        if found.version == version:
+            return
+    except ObjectNotFound:
+        pass
+    flow_id = await client.create_flow(flow)
+    await client.create_deployment(flow_id=flow_id, version=version, schedules=schedules, **wanted)
+
+
+def _digest(wanted: dict[str, Any], schedules: list[DeploymentScheduleCreate]) -> str:
+    parts = [wanted, [s.model_dump(mode="json") for s in schedules]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _schedule(entry: dict[str, Any], deployment: str, time_zone: str) -> DeploymentScheduleCreate:

@@ -22,6 +22,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
 from neotorch.engine import Engine, current_engine
+from neotorch.orchestration.names import JOURNEY
 from neotorch.orchestration.runs import Journeys, request_recalculation, wake_elsewhere
 
 if TYPE_CHECKING:
@@ -150,29 +151,31 @@ class Dispatcher:
 async def follow(worker: NeotorchWorker) -> None:
     """Dispatch to the worker of this process."""
     engine = await in_engine(current_engine)
+    position = await in_engine(engine.head)
     journeys = await _deployed(worker.client, engine.study.id)
 
     async def recalculate(find: Find) -> bool:
         return await worker.run_beside(await find())
 
-    worker.dispatcher = Dispatcher(engine, journeys, worker.wake, recalculate, await in_engine(engine.head))
+    worker.dispatcher = Dispatcher(engine, journeys, worker.wake, recalculate, position)
     await worker.dispatcher.run()
 
 
-async def follow_for_others(client: PrefectClient, engine: Engine) -> None:
-    """Wake journeys for workers in other processes, such as a plain `process` pool."""
-    journeys = await _deployed(client, engine.study.id)
+async def follow_for_others(client: PrefectClient, engine: Engine, name: str = JOURNEY) -> None:
+    """Wake the journeys of deployment `name` for workers in other processes, such as a plain `process` pool."""
+    position = await in_engine(engine.head)
+    journeys = await _deployed(client, engine.study.id, name)
 
     async def wake(find: Find) -> bool:
         return await wake_elsewhere(client, await find())
 
-    await Dispatcher(engine, journeys, wake, wake, await in_engine(engine.head)).run()
+    await Dispatcher(engine, journeys, wake, wake, position).run()
 
 
-async def _deployed(client: PrefectClient, study: str) -> Journeys:
+async def _deployed(client: PrefectClient, study: str, name: str = JOURNEY) -> Journeys:
     while True:
         try:
-            return await Journeys.open(client, study)
+            return await Journeys.open(client, study, name)
         except ObjectNotFound:
             log.warning("the deployments have not been made yet; waiting for them")
             await anyio.sleep(2)

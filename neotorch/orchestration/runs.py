@@ -68,9 +68,9 @@ class Journeys(Runs):
         self._known: dict[str, FlowRun] = {}
 
     @classmethod
-    async def open(cls, client: PrefectClient, study: str) -> Journeys:
-        """Find the deployment; ObjectNotFound if the deployments have not been made."""
-        deployment = await client.read_deployment_by_name(f"{JOURNEY}/{JOURNEY}")
+    async def open(cls, client: PrefectClient, study: str, name: str = JOURNEY) -> Journeys:
+        """Find the deployment called `name`; ObjectNotFound if it has not been made."""
+        deployment = await client.read_deployment_by_name(f"{JOURNEY}/{name}")
         return cls(client, deployment.id, study)
 
     def remember(self, subject: str, run: FlowRun) -> None:

@@ -54,7 +54,9 @@ async def up(
             from neotorch.orchestration.hands import Hands  # imports Prefect, for which all is set now
 
             on_progress("worker", 0, 1)
-            async with Hands(settings, worker, alone=own is not None and worker == "neotorch") as hands:
+            # A log in SQLite cannot be shared with workers elsewhere, and here the folder is ours alone.
+            alone = worker == "neotorch" and (own is not None or settings.log_url.startswith("sqlite"))
+            async with Hands(settings, worker, alone=alone) as hands:
                 ready = Running(api, api.removesuffix("/api"), own is not None, await hands.first_look(on_progress))
                 called = on_ready(ready)
                 if inspect.isawaitable(called):
