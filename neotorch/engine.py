@@ -30,7 +30,7 @@ from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_not
 from neotorch.rules.worklist import ORDER, Obligation, obligations, stuck
 from neotorch.settings import Settings, load_settings, load_study
 from neotorch.store.log import EventConflict, EventLog
-from neotorch.stories import explain_key, story
+from neotorch.stories import explain_key, explain_notice, story
 
 __all__ = ["Admission", "Engine", "Recalculation", "crash_point", "current_engine"]
 
@@ -123,10 +123,14 @@ class Engine:
         return (fresh[-1].seq if fresh else seq), moved, bears
 
     def _bears_on_endpoints(self, event: ev.AnyFact | ev.AnyEffect) -> bool:
-        if isinstance(event, ev.Retraction):
+        taken_back = isinstance(event, ev.Retraction)
+        while isinstance(event, ev.Retraction):
             target = self.log.get(event.retracts)
-            return target is not None and target.event.type in ev.ENDPOINT_TYPES
-        return event.type in ev.ENDPOINT_TYPES or (event.corrects is not None and isinstance(event, ev.CycleGiven))
+            if target is None:
+                return False
+            event = target.event
+        moved = isinstance(event, ev.CycleGiven) and (taken_back or event.corrects is not None)
+        return event.type in ev.ENDPOINT_TYPES or moved
 
     def state(self, subject: str, *, as_of: datetime | None = None, until_seq: int | None = None) -> PatientState:
         """Return a patient's state now, or as it was known at an instant or a log position."""
@@ -167,16 +171,25 @@ class Engine:
     def explain(self, key: str, *, as_of: datetime | None = None) -> dict[str, str]:
         """Return what stands behind a key of a visit, query, endpoint, event or notice; empty if nothing."""
         found = self.log.get(key)
-        if found:
+        if found and (as_of is None or found.recorded_at <= as_of):
             subject = found.event.subject
-            by = self.state(subject).superseded.get(key, "") if subject else ""
+            by = self.state(subject, as_of=as_of).superseded.get(key, "") if subject else ""
             body = {k: str(v) for k, v in found.event.body.items()}
             place = {"position": str(found.seq), "recorded at": found.recorded_at.isoformat(), "hash": found.hash}
             return body | place | ({"superseded by": by} if by else {})
         subject = key.split("/", 1)[0]
-        if subject not in self.subjects():
+        if subject in self.subjects():
+            return explain_key(key, *self.duties(subject, as_of=as_of), self._values(subject, as_of))
+        return self._explain_told(key, as_of)
+
+    def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:
+        """Explain the copy of a notice about one event: its key begins with the event's id."""
+        event = self.log.get(key.rpartition("/told/")[0])
+        if event is None:
             return {}
-        return explain_key(key, *self.duties(subject, as_of=as_of), self._values(subject, as_of))
+        subject = event.event.subject
+        trails = self.state(subject, as_of=as_of).notices if subject else fold_trial(self.log.read(known_at=as_of))
+        return explain_notice(key, trails[key], event.event) if key in trails else {}
 
     def _values(self, subject: str, as_of: datetime | None) -> PatientEndpoints:
         state = self.state(subject, as_of=as_of)
@@ -247,7 +260,7 @@ class Engine:
         later = [t for t in (*due.later, *waits) if t > now]
         steps = (
             *fact_steps(state, seen),
-            *endpoint_steps(state, seen, self.patient_endpoints(state, self.today(state.site))),
+            *endpoint_steps(state, seen, lambda: self.patient_endpoints(state, self.today(state.site))),
             *query_steps(state, due),
             *notice_steps(send),
         )
@@ -399,8 +412,10 @@ class Engine:
         At night the last recorded result is derived once more from what was known then: if that differs, no event
         explains it, and it is an incident.
         """
-        head = self.head()
-        result = self.endpoints()
+        head, cut = self.head(), self.today()
+        result = self.endpoints(cut=cut)
+        if self.head() != head:  # something was recorded meanwhile: the result must be that of `head`
+            result = self.endpoints(cut=cut, until_seq=head)
         new = result.values()
         old, last = last_result(self.log.read())
         changes = diff_values(old, new)
@@ -414,7 +429,7 @@ class Engine:
         ]
         digest = hashlib.sha256(ev.canonical(new)).hexdigest()
         event = ev.EndpointsRecalculated(
-            **self._effect(f"endpoints/{head}/{digest[:16]}", None), trigger=trigger, log_seq=head,
+            **self._effect(f"endpoints/{head}/{digest[:16]}", None) | {"occurred": cut}, trigger=trigger, log_seq=head,
             result_digest=digest, changes=list(changes), explained_by=ids[-50:],
         )  # fmt: skip
         self._append(event)

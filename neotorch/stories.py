@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neotorch.domain import events as ev
-from neotorch.domain.state import PatientState
+from neotorch.domain.state import NoticeTrail, PatientState
 from neotorch.domain.study import Study
 from neotorch.plan import awaiting, fact_title, title
 from neotorch.rules import Duties
@@ -83,11 +83,15 @@ def explain_key(key: str, state: PatientState, duties: Duties, values: PatientEn
             "events": ", ".join(values.efs.event_ids),
         }
     notice = state.notices.get(key)
-    if notice:
-        sent = f"sent {notice.sent.at.isoformat()}" if notice.sent else "not known to have arrived"
-        return {"notice": key, "status": sent, "attempts": str(notice.last_attempt),
-                **{f"failure {n}": f.error for n, f in notice.failed.items()}}  # fmt: skip
-    return {}
+    return explain_notice(key, notice) if notice else {}
+
+
+def explain_notice(key: str, notice: NoticeTrail, about: ev.AnyFact | ev.AnyEffect | None = None) -> dict[str, str]:
+    """Return what became of one copy of a notice, and the event that it tells of."""
+    sent = f"sent {notice.sent.at.isoformat()}" if notice.sent else "not known to have arrived"
+    why = {"because": f"{about.type.replace('_', ' ')} of {about.occurred}, event {about.id}"} if about else {}
+    failures = {f"failure {n}": f.error for n, f in notice.failed.items()}
+    return {"notice": key, "status": sent, "attempts": str(notice.last_attempt), **why, **failures}
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -93,10 +93,11 @@ def stuck(
             key = delivery_key(notice.key, role, channel)
             trail = trails.get(key)
             view = outlook(trail, notice.kind, now)
-            if trail and (view.verdict == "stuck" or (view.verdict == "wait" and view.why)):
+            why = view.why or (trail.failed[max(trail.failed)].error if trail and trail.failed else "")
+            if trail and view.verdict != "done" and why:  # also where the next attempt is due and nobody makes it
                 again = f"; tried again at {view.until:%Y-%m-%d %H:%M} UTC" if view.until else ""
                 yield Obligation(
                     key, "notice", "undelivered", state.subject if state else "", state.site if state else None,
-                    f"{notice.title} to {role} by {channel}: {view.why}{again}",
+                    f"{notice.title} to {role} by {channel}: {why}{again}",
                     min(trail.claims.values()).date(), None, str(notice.because),
                 )  # fmt: skip
