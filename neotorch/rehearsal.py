@@ -1,110 +1,150 @@
-"""Running a synthetic trial through the real engine on a virtual clock: years in seconds, by the code that runs for real.
+"""Plays a whole trial through the engine on a virtual clock: the code that runs for real, years in seconds.
 
-Only the last step differs: what would be sent is worded and put into a folder, whatever the channel, since nobody wants
-four years of mail in one minute. The log holds claims and outcomes as in life, so nothing is sent again afterwards.
+Facts are recorded at the instants at which the sites know them, journeys wake for news and at their own dates, and
+endpoints are recalculated when something bears on them. In the end the log is what real life would have made of it, the
+claims and outcomes of notices included. Only the channels are not contacted: a notice is put into words and counted.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from itertools import groupby
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 from neotorch.domain import events as ev
+from neotorch.domain.errors import NeotorchError
 from neotorch.engine import Engine
 from neotorch.notify import Channel, Notice, Notifier, SendResult, render
 from neotorch.settings import Settings
 from neotorch.simulation import Dated
+from neotorch.store.rehearsal import RehearsalLog
 
+QUIET = timedelta(seconds=1)
+"""Endpoints are recalculated so long after the event, like the dispatcher does."""
 ROUNDS = 8
+"""A step may give rise to another; more rounds than a patient can need in one wake."""
+Progress = Callable[[int, int], None]
+"""(facts recorded, facts in all)."""
+
+
+class RehearsalError(NeotorchError):
+    """A fact that the engine does not take, so the rest of the story would not hold."""
 
 
 class PaperNotifier(Notifier):
     """Words every notice as its channel would get it, counts it, and sends nothing."""
 
-    sent: int = 0
+    def __init__(self, like: Notifier) -> None:
+        super().__init__(like.channels, like.folder)
+        self.counts: Counter[str] = Counter()
+        """Notices by kind."""
 
-    def send(self, channel: Channel, notice: Notice) -> SendResult:
+    @property
+    def sent(self) -> int:
+        """All notices."""
+        return self.counts.total()
+
+    def send(self, channel: Channel, notice: Notice) -> SendResult:  # noqa: ARG002 - the signature of the real one
         """Word the notice; one that cannot be worded is a failure here as it would be in life."""
-        del channel
         render(notice)
-        self.sent += 1
+        self.counts[notice.kind] += 1
         return SendResult(ok=True)
 
 
 def rehearse(
-    settings: Settings,
-    dated: Sequence[Dated],
-    until: datetime,
-    *,
-    progress: Callable[[int, int], None] = lambda *_: None,
+    settings: Settings, dated: Sequence[Dated], until: datetime, *, progress: Progress = lambda *_: None
 ) -> Engine:
-    """Play the facts up to `until` into the settings' log; returns the engine, whose clock stands at `until`.
+    """Play the facts known by `until` into the data folder of `settings`, which must hold no log yet.
 
-    `progress` is told of (facts played, facts in all).
+    Returns the engine, whose clock stands at `until`; the folder is then ready for `neotorch up`. Raises RehearsalError
+    for a fact that is refused, with the reason.
     """
-    now = [dated[0].known_at if dated else until]
-    engine = Engine.open(settings, clock=lambda: now[0])
-    old = engine.notifier
-    engine.notifier = PaperNotifier(old.channels, old.folder)
-    timers: list[tuple[datetime, str]] = []
-    played = 0
-    for (_, subject), facts in groupby(_batches(dated), key=lambda d: (d.known_at.date(), d.fact.subject)):
-        batch = list(facts)
-        _ring(engine, timers, now, batch[-1].known_at)
-        now[0] = max(now[0], batch[-1].known_at)
-        _record(engine, batch)
-        _wake(engine, subject, timers)
-        if any(d.fact.type in ev.ENDPOINT_TYPES for d in batch):
-            _recalculate(engine)
-        played += len(batch)
-        progress(played, len(dated))
-    _ring(engine, timers, now, until)
-    now[0] = until
-    _recalculate(engine)
-    return engine
+    return Rehearsal(settings, [d for d in dated if d.known_at <= until], progress).play(until)
 
 
-def _batches(dated: Sequence[Dated]) -> list[Dated]:
-    """Return the facts with those that one site records on one day for one patient side by side."""
-    last: dict[tuple[object, str], datetime] = {}
-    for d in dated:
-        last[d.known_at.date(), d.fact.subject] = d.known_at
-    return sorted(dated, key=lambda d: (last[d.known_at.date(), d.fact.subject], d.fact.subject, d.known_at))
+class Rehearsal:
+    """One trial on a virtual clock. Use `rehearse`."""
+
+    def __init__(self, settings: Settings, dated: Sequence[Dated], progress: Progress) -> None:
+        self._now = dated[0].known_at if dated else datetime.min.replace(tzinfo=UTC)
+        self.engine = Engine.open(settings, clock=lambda: self._now)
+        self._lasting = self.engine.log
+        if self.engine.head():
+            raise RehearsalError("there is a log already", str(settings.data_dir), "Name an empty data folder.")
+        self.engine.notifier = PaperNotifier(self.engine.notifier)
+        self.engine.log = RehearsalLog(settings.log_url, self.engine.study.id, head_file=settings.head_file)
+        self._progress, self._done, self._all = progress, 0, len(dated)
+        self._agenda: list[tuple[datetime, int, list[ev.AnyFact] | str]] = []
+        """What happens when: facts to record, a subject to wake, or "" to recalculate; a heap."""
+        self._order = itertools.count()
+        self._wake_at: dict[str, datetime] = {}
+        self._endpoints_asked = False
+        for known_at, facts in _batches(dated):
+            self._put(known_at, facts)
+
+    def play(self, until: datetime) -> Engine:
+        """Let the time pass to `until`."""
+        while self._agenda and self._agenda[0][0] <= until:
+            self._now, _, what = heapq.heappop(self._agenda)
+            match what:
+                case list():
+                    self._record(what)
+                case "":
+                    self._recalculate()
+                case _ if self._wake_at.get(what) == self._now:  # else it has woken since, and has another date
+                    self._wake(what)
+        self._now = until
+        self._recalculate()
+        self._settle()
+        return self.engine
+
+    def _settle(self) -> None:
+        """Write down what was only remembered; from now on the log waits for the disk again."""
+        if isinstance(self.engine.log, RehearsalLog):
+            self.engine.log.settle()
+        self.engine.log = self._lasting
+
+    def _put(self, when: datetime, what: list[ev.AnyFact] | str) -> None:
+        heapq.heappush(self._agenda, (when, next(self._order), what))
+
+    def _record(self, facts: list[ev.AnyFact]) -> None:
+        for answer in self.engine.record(facts):
+            if answer.outcome == "refused":
+                reason = answer.refusals[0]
+                where = f"{answer.fact.id}, known on {self._now:%Y-%m-%d}, {reason.field}"
+                raise RehearsalError(reason.what, where, reason.todo)
+        self._wake(facts[0].subject)
+        if not self._endpoints_asked and any(f.type in ev.ENDPOINT_TYPES for f in facts):
+            self._endpoints_asked = True
+            self._put(self._now + QUIET, "")
+        self._done += len(facts)
+        self._progress(self._done, self._all)
+
+    def _wake(self, subject: str) -> None:
+        """One wake of a journey, as flows/patient_journey.py has it, without the flow run."""
+        for _ in range(ROUNDS):
+            plan = self.engine.plan(subject)
+            for step in plan.steps:
+                self.engine.perform_now(subject, step)
+            self.engine.mark_seen(subject, plan.seen)
+            if all(step.kind in ("fact", "endpoint") for step in plan.steps):  # nothing that could lead to more
+                break
+        self._wake_at.pop(subject, None)
+        if plan.until is not None:
+            self._wake_at[subject] = plan.until
+            self._put(plan.until, subject)
+
+    def _recalculate(self) -> None:
+        """Derive the endpoints and announce what changed, as flows/recalculate_endpoints.py has it."""
+        self._endpoints_asked = False
+        self.engine.recalculate("event")
+        for step in self.engine.trial_plan():
+            self.engine.perform_now(None, step)
 
 
-def _record(engine: Engine, batch: Sequence[Dated]) -> None:
-    refused = [a for a in engine.record([d.fact for d in batch]) if a.outcome == "refused"]
-    if refused:
-        reasons = "; ".join(f"{a.fact.id} {r.field}: {r.what}" for a in refused for r in a.refusals)
-        raise ValueError(f"the synthetic trial made facts that cannot be: {reasons}")
-
-
-def _ring(engine: Engine, timers: list[tuple[datetime, str]], now: list[datetime], until: datetime) -> None:
-    """Wake, in order, every journey whose time comes before `until`."""
-    while timers and timers[0][0] <= until:
-        at, subject = heapq.heappop(timers)
-        now[0] = max(now[0], at)
-        _wake(engine, subject, timers)
-
-
-def _wake(engine: Engine, subject: str, timers: list[tuple[datetime, str]]) -> None:
-    """Do what a journey does when it wakes; its next wake goes into `timers` in place of the one before."""
-    for _ in range(ROUNDS):
-        plan = engine.plan(subject)
-        for step in plan.steps:
-            engine.perform_now(subject, step)
-        engine.mark_seen(subject, plan.seen)
-        if all(step.kind in ("fact", "endpoint") for step in plan.steps):  # nothing was done that could lead to more
-            break
-    timers[:] = [t for t in timers if t[1] != subject]
-    if plan.until:
-        timers.append((plan.until, subject))
-    heapq.heapify(timers)
-
-
-def _recalculate(engine: Engine) -> None:
-    engine.recalculate("event")
-    for step in engine.trial_plan():
-        engine.perform_now(None, step)
+def _batches(dated: Sequence[Dated]) -> Iterator[tuple[datetime, list[ev.AnyFact]]]:
+    """Yield what is recorded at one instant for one patient together, as a site's export would bring it."""
+    for (known_at, _), group in itertools.groupby(dated, key=lambda d: (d.known_at, d.fact.subject)):
+        yield known_at, [d.fact for d in group]
