@@ -1,28 +1,36 @@
-"""The part of `neotorch up` that imports Prefect: makes the deployments, runs the worker in a thread, looks at all once."""
+"""The part of `neotorch up` that imports Prefect: makes the deployments, wakes the journeys, looks at all of them once.
+
+It has a thread and an event loop of its own. With a plain `process` pool it only wakes: whoever runs
+`prefect worker start --pool POOL --type process` does the work.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Self, TypeVar
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.workers.base import BaseWorker
-from prefect.workers.process import ProcessWorker
 
-from neotorch.engine import current_engine
+from neotorch.engine import Engine, current_engine
 from neotorch.orchestration import reconciler
 from neotorch.orchestration.deploy import deploy
 from neotorch.orchestration.dispatcher import follow_for_others
 from neotorch.orchestration.names import RECONCILIATION
+from neotorch.orchestration.runs import Journeys
+from neotorch.orchestration.verdicts import Surroundings
+from neotorch.orchestration.wakers import catch_up, waker
 from neotorch.orchestration.worker import NeotorchWorker
 from neotorch.settings import Settings
 
+T = TypeVar("T")
+JOIN_SECONDS = 60.0
+
 
 class Hands:
-    """A worker in a thread of its own. Use as an async context manager."""
+    """Dispatcher, and worker unless others do the work, in a thread. Use as an async context manager."""
 
     def __init__(self, settings: Settings, worker_type: str, *, alone: bool) -> None:
         """`alone`: nobody else takes runs of this pool."""
@@ -33,10 +41,10 @@ class Hands:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="neotorch-worker", daemon=True)
-        self._worker: BaseWorker[Any, Any, Any] | None = None
+        self._worker: NeotorchWorker | None = None
 
     async def __aenter__(self) -> Self:
-        """Start the thread; returns when the worker takes runs."""
+        """Start the thread; returns when journeys are woken."""
         self._thread.start()
         await asyncio.to_thread(self._ready.wait)
         if self._failure:
@@ -45,11 +53,12 @@ class Hands:
 
     async def __aexit__(self, *_: object) -> None:
         """Let a journey that is awake end its wake, then end the thread."""
-        self._loop.call_soon_threadsafe(self._stop.set)
-        await asyncio.shield(asyncio.to_thread(self._thread.join, 60))
+        with contextlib.suppress(RuntimeError):  # the loop may have ended by itself
+            self._loop.call_soon_threadsafe(self._stop.set)
+        await asyncio.shield(asyncio.to_thread(self._thread.join, JOIN_SECONDS))
 
     async def failed(self) -> None:
-        """Wait for the worker to end by itself, and raise why."""
+        """Wait for the thread to end by itself, and raise why."""
         while self._thread.is_alive():
             await asyncio.sleep(0.5)
         raise self._failure or RuntimeError("the worker has ended by itself")
@@ -62,10 +71,12 @@ class Hands:
 
         reconciler.progress_listeners.append(tell)
         try:
-            future = asyncio.run_coroutine_threadsafe(self._reconcile(), self._loop)
-            return await asyncio.wrap_future(future)
+            return await self._there(self._by_flow() if self._worker else self._by_hand())
         finally:
             reconciler.progress_listeners.remove(tell)
+
+    async def _there(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
 
     # ── in the thread ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -79,56 +90,52 @@ class Hands:
             self._ready.set()
 
     async def _main(self) -> None:
-        zone = current_engine().study.sites[0].time_zone
+        engine = current_engine()
         async with get_client() as client:
+            zone = engine.study.sites[0].time_zone
             await deploy(client, pool=self.pool, pool_type=self.worker_type, time_zone=zone)
-            self._worker = self._make()
-            working = asyncio.create_task(self._worker.start(printer=lambda *_: None))
-            others = asyncio.create_task(self._others(client))
-            stopped = asyncio.create_task(self._stop.wait())
-            await self._until_set_up(working)
+            work = asyncio.ensure_future(self._work(client, engine))
+            stopped = asyncio.ensure_future(self._stop.wait())
+            await self._until_ready(work)
             self._ready.set()
-            done, _ = await asyncio.wait([working, others, stopped], return_when=asyncio.FIRST_COMPLETED)
-            for task in (working, others, stopped):
-                task.cancel()
+            await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                stopped.cancel()
+                return work.result()
+            work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await working
-            for task in done - {stopped}:
-                task.result()
+                await work
 
-    def _make(self) -> BaseWorker[Any, Any, Any]:
-        if self.worker_type == "process":
-            return ProcessWorker(work_pool_name=self.pool, name="neotorch", create_pool_if_not_found=False)
-        worker = NeotorchWorker(
-            work_pool_name=self.pool, name="neotorch", create_pool_if_not_found=False,
-            lanes=self.settings.journeys_at_once,
-        )  # fmt: skip
-        worker.alone = self.alone
-        return worker
+    def _work(self, client: PrefectClient, engine: Engine) -> Awaitable[None]:
+        if self.worker_type != "neotorch":
+            return follow_for_others(client, engine)
+        self._worker = NeotorchWorker(
+            work_pool_name=self.pool, name="neotorch", create_pool_if_not_found=False, lanes=self.settings.journeys_at_once
+        )
+        self._worker.alone = self.alone
+        return self._worker.start(printer=lambda *_: None)
 
-    async def _others(self, client: PrefectClient) -> None:
-        if self.worker_type == "neotorch":
-            await asyncio.Event().wait()  # our own worker has its dispatcher in it
-        await follow_for_others(client, current_engine())
-
-    async def _until_set_up(self, working: asyncio.Task[None]) -> None:
-        worker = self._worker
-        while worker and not working.done():
-            if worker.is_setup and (worker.dispatcher is not None if isinstance(worker, NeotorchWorker) else True):
-                return
+    async def _until_ready(self, work: asyncio.Future[None]) -> None:
+        while self._worker and not (self._worker.is_setup and self._worker.dispatcher):
+            if work.done():
+                work.result()
             await asyncio.sleep(0.02)
-        await working
 
-    async def _reconcile(self) -> str:
+    async def _by_flow(self) -> str:
+        assert self._worker
+        client = self._worker.client
+        deployment = await client.read_deployment_by_name(f"{RECONCILIATION}/{RECONCILIATION}")
+        run = await client.create_flow_run_from_deployment(
+            deployment.id, parameters={"at_start": True}, name="reconcile at start"
+        )
+        await self._worker.run_beside(run)
+        return str((await client.read_flow_run(run.id)).state.message)  # type: ignore[union-attr]
+
+    async def _by_hand(self) -> str:
+        engine = current_engine()
         async with get_client() as client:
-            deployment = await client.read_deployment_by_name(f"{RECONCILIATION}/{RECONCILIATION}")
-            run = await client.create_flow_run_from_deployment(
-                deployment.id, parameters={"at_start": True}, name="reconcile at start"
-            )
-            if isinstance(self._worker, NeotorchWorker):
-                await self._worker.run_beside(run)
-            while True:
-                run = await client.read_flow_run(run.id)
-                if run.state and run.state.is_final():
-                    return str(run.state.message)
-                await asyncio.sleep(0.5)
+            journeys = await Journeys.open(client, engine.study.id)
+            around = lambda: Surroundings(reconciler.now())  # noqa: E731
+            outcome = await reconciler.Reconciler(engine, journeys, waker(client), around).look()
+            await catch_up(client, engine)
+            return outcome.words

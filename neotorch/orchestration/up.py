@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import importlib
 import inspect
 import json
 import os
@@ -41,6 +42,8 @@ class Running:
     own_server: bool
     reconciled: str
     """What the first reconciliation found, in words."""
+    pool: str
+    """Work pool that the runs come from."""
 
 
 async def up(
@@ -57,7 +60,7 @@ async def up(
             # A log in SQLite cannot be shared with workers elsewhere, and here the folder is ours alone.
             alone = worker == "neotorch" and (own is not None or settings.log_url.startswith("sqlite"))
             async with Hands(settings, worker, alone=alone) as hands:
-                ready = Running(api, api.removesuffix("/api"), own is not None, await hands.first_look(on_progress))
+                ready = Running(api, api.removesuffix("/api"), own is not None, await hands.first_look(on_progress), hands.pool)
                 called = on_ready(ready)
                 if inspect.isawaitable(called):
                     await called
@@ -88,7 +91,9 @@ async def _server(settings: Settings, on_progress: Progress) -> AsyncIterator[tu
     on_progress("server", 0, 1)
     own = PrefectServer(home, settings.host, choose_port(settings.host, settings.prefect_port))
     environment.prepare(home, own.api)
-    async with own:
+    importing = asyncio.create_task(asyncio.to_thread(importlib.import_module, "neotorch.orchestration.hands"))
+    async with own:  # importing Prefect takes seconds too, so both are done at once
+        await importing
         on_progress("server", 1, 1)
         yield own.api, own
 
