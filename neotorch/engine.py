@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 from neotorch.crash import crash_point
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
+from neotorch.domain.errors import BadInput
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.notify import Channel, Notifier
@@ -91,7 +92,13 @@ class Engine:
         """Open the log (creating or migrating it) and read the study file that the settings name."""
         settings = settings or load_settings()
         study = load_study(settings)
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            todo = "set NEOTORCH_DATA_DIR to a folder that you may write to"
+            raise BadInput(
+                f"no data folder can be made there ({error.strerror})", str(settings.data_dir), todo
+            ) from None
         log = EventLog(settings.log_url, study.id, head_file=settings.head_file)
         log.migrate()
         channels = [Channel(c.name, c.role, c.site, c.url, c.language) for c in settings.channels]

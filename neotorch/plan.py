@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -95,12 +95,12 @@ def _what(event: ev.AnyFact | ev.AnyEffect) -> str:
 ENDPOINT_NEWS = (ev.Pathology, ev.Surgery, ev.Progression, ev.Recurrence, ev.Death, ev.Retraction)
 
 
-def endpoint_steps(state: PatientState, seen: int, values: PatientEndpoints) -> Iterable[Step]:
+def endpoint_steps(state: PatientState, seen: int, derive: Callable[[], PatientEndpoints]) -> Iterable[Step]:
     """Yield a step that says the patient's endpoint values, where a fact that bears on them is new."""
     fresh = [r for r in state.learnt.values() if r.seq > seen and isinstance(r.event, ENDPOINT_NEWS)]
     if not fresh:
         return
-    position = max(r.seq for r in fresh)
+    position, values = max(r.seq for r in fresh), derive()
     if any(isinstance(r.event, ev.Pathology | ev.Surgery) for r in fresh):
         yield Step(values.headline, "endpoint", f"{state.subject}/pcr/{position}", values.pcr.reason)
     if any(isinstance(r.event, ev.Progression | ev.Recurrence | ev.Death) for r in fresh):

@@ -92,6 +92,8 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(
             "; ".join(lines), "NEOTORCH_* or neotorch.toml", "see docs/configuration.md for names and values"
         ) from None
+    except (ValueError, OSError) as error:  # TOML that cannot be read
+        raise SettingsError(str(error), "neotorch.toml", "mend or remove the file in the working folder") from None
 
 
 def load_study(settings: Settings) -> Study:
@@ -105,4 +107,8 @@ def load_study(settings: Settings) -> Study:
             f"no study {settings.study} version {settings.study_version}", str(path),
             "set NEOTORCH_STUDY and NEOTORCH_STUDY_VERSION to one that is there, or NEOTORCH_STUDY_FILE to your own",
         )  # fmt: skip
-    return read_study(path.read_text(encoding="utf-8"), path.name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (ValueError, OSError) as error:
+        raise StudyError(f"cannot be read ({error})", str(path), "save it as UTF-8 text that you may read") from None
+    return read_study(text, path.name)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import pendulum
 
@@ -69,7 +70,7 @@ def window(
 
 def local_date(instant: datetime, zone: str) -> date:
     """Return the calendar date of an aware instant in the zone."""
-    return pendulum.instance(instant).in_timezone(zone).date()
+    return instant.astimezone(ZoneInfo(zone)).date()
 
 
 @lru_cache(maxsize=20_000)  # pendulum reads the zone's file each time

@@ -7,9 +7,10 @@ anchor fact; windows are inclusive. A problem in the file is reported with its p
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import date
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -216,14 +217,20 @@ class Queries(Sourced):
     raise_after_days: Annotated[int, Field(ge=0, le=60)]
 
 
+Told = Literal["reminder", "moved", "query", "safety", "endpoint", "incident"]
+
+
 class Recipients(Sourced):
     """Who is told what: kind of notice -> roles."""
 
     roles: dict[Code, Words]
-    tell: dict[Literal["reminder", "moved", "query", "safety", "endpoint", "incident"], list[Code]]
+    tell: dict[Told, list[Code]]
 
     @model_validator(mode="after")
     def _known_roles(self) -> Self:
+        missing = [kind for kind in get_args(Told) if kind not in self.tell]
+        if missing:
+            raise ValueError(f"tell.{missing[0]} is missing; name the roles to be told, or [] for nobody")
         for kind, roles in self.tell.items():
             for role in roles:
                 if role not in self.roles:
@@ -301,6 +308,15 @@ class Study(Model):
     recipients: Recipients
     endpoints: Endpoints
 
+    @field_validator("subject_pattern")
+    @classmethod
+    def _is_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression ({error})") from None
+        return value
+
     @model_validator(mode="after")
     def _references(self) -> Self:
         forms = {f.code: f for f in self.forms}
@@ -367,13 +383,19 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def read_study(text: str, name: str = "study file") -> Study:
     """Parse and validate a study file's text. StudyError lists every problem with its path and line."""
     try:
-        data: Any = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader either way
+        loader = _LOADER(text)
+        node = loader.get_single_node()
+        twins = [] if node is None else list(_twins(node))
+        data: Any = None if node is None or twins else loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}" if mark else "the file"
         raise StudyError(
             f"not readable as YAML: {getattr(error, 'problem', error)}", f"{name}, {line}", "mend the YAML there"
         ) from None
+    if twins:
+        said = [f"{key} stands there twice (line {line})" for key, line in twins]
+        raise StudyError("\n".join(said), name, "keep one of each: nobody could tell which counts")
     if not isinstance(data, dict):
         raise StudyError("not a mapping of settings", name, "start from neotorch/studies/neotorch-breast03/1.0.yaml")
     try:
@@ -384,6 +406,20 @@ def read_study(text: str, name: str = "study file") -> Study:
         raise StudyError(
             "\n".join(problems), name, "mend these lines; a study file is used whole or not at all"
         ) from None
+
+
+def _twins(node: Any) -> Iterator[tuple[str, int]]:
+    """Yield the keys that stand twice in one mapping, with their lines; YAML itself takes the last without a word."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield str(key.value), key.start_mark.line + 1
+            seen.add(key.value)
+            yield from _twins(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _twins(value)
 
 
 def _words(error: Any) -> str:

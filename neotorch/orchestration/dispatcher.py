@@ -109,6 +109,11 @@ class Dispatcher:
         self._endpoints_last = time.monotonic()
         self._endpoints_since = self._endpoints_since or self._endpoints_last
 
+    @property
+    def endpoints_asked(self) -> bool:
+        """Whether a recalculation is asked for or running."""
+        return self._endpoints_since is not None or self._recalculating
+
     async def _serve(self, subject: str) -> None:
         pause = RETRY_SECONDS[0]
         try:
