@@ -45,12 +45,12 @@ def _play(engine: Engine, act: Act, mail: MailReceiver, web: WebReceiver) -> Non
     if refused:
         raise RuntimeError(f"the demo's own fact was refused: {refused[0].refusals[0].what}")
     recorded = time.monotonic() - began
-    why = {step.name: step.why for step in engine.plan(subject).steps}
+    why = {step.key: step.why for step in engine.plan(subject).steps}
     _wait(lambda: _quiet(engine, subject))
     woken = time.monotonic() - began
     if act.endpoints:
         _wait(lambda: _told(engine, before))
-    rows = [(name, why.get(name, reason)) for name, reason in _fired(engine, before)]
+    rows = [(name, why.get(key, reason)) for name, key, reason in _fired(engine, before)]
     table(f"{subject}: what fired", ("what", "because"), rows)
     moved = [
         (code, old, new)
@@ -80,21 +80,21 @@ def _told(engine: Engine, since: int) -> bool:
     return any(isinstance(r.event, ev.NoticeSent) and r.event.subject is None for r in engine.log.read(after=since))
 
 
-def _fired(engine: Engine, since: int) -> Iterator[tuple[str, str]]:
-    """Yield (what, reason) of everything recorded since a log position, by the names that the journey's graph uses."""
+def _fired(engine: Engine, since: int) -> Iterator[tuple[str, str, str]]:
+    """Yield (what, key, reason) of everything recorded since a log position."""
     for row in engine.log.read(after=since):
         match row.event:
-            case ev.QueryRaised():
-                yield f"query: {', '.join(row.event.items)} missing at {row.event.visit}", f"kind {row.event.kind}"
-            case ev.QueryClosed():
-                yield f"query closed: {row.event.query}", "the data answer it"
-            case ev.NoticeSent():
-                yield f"told {row.event.role} by {row.event.channel}", row.event.key
-            case ev.EndpointsRecalculated():
-                for change in row.event.changes:
-                    yield f"{change.subject or 'trial'} {change.field}", f"{change.old} -> {change.new}"
-            case ev.Fact():
-                yield f"recorded {row.event.type.replace('_', ' ')}", f"event {row.event.id}"
+            case ev.QueryRaised() as e:
+                yield f"query: {', '.join(e.items)} missing at {e.visit}", e.query, e.kind
+            case ev.QueryClosed() as e:
+                yield f"query closed: {e.query}", e.query, "the data answer it"
+            case ev.NoticeSent() as e:
+                yield f"told {e.role} by {e.channel}", e.key, e.key.removeprefix(ev.ENGINE_ID)
+            case ev.EndpointsRecalculated() as e:
+                for change in e.changes:
+                    yield f"{change.subject or 'trial'} {change.field}", e.id, f"{change.old} -> {change.new}"
+            case ev.Fact() as e:
+                yield f"recorded {e.type.replace('_', ' ')}", e.id, f"event {e.id}"
             case _:
                 pass
 
@@ -182,7 +182,8 @@ def recurrence(engine: Engine) -> Act:
 
 def surgery_corrected(engine: Engine) -> Act:
     """The surgery was five days earlier than recorded."""
-    state = next(s for s in reversed(_following(engine)) if not s.recurrences and s.surgery)
+    states = [s for s in reversed(_following(engine)) if not s.recurrences]
+    state = next((s for s in states if _has_told_dates(engine, s)), states[0])
     assert state.surgery is not None
     body = state.surgery.body | {
         "id": f"live/{state.subject}/SURG-2",
@@ -191,6 +192,15 @@ def surgery_corrected(engine: Engine) -> Act:
     }
     body["occurred"] = str(state.surgery.occurred - timedelta(5))
     return Act("The date of a surgery is corrected: every later visit moves", [ev.FACT.validate_python(body)])
+
+
+def _has_told_dates(engine: Engine, state: PatientState) -> bool:
+    """Whether somebody was told the date of a follow-up visit that is still to come."""
+    _, due = engine.duties(state.subject)
+    coming = [p.code for p in due.plans if p.code.startswith("FU") and p.status in ("planned", "open")]
+    return any(
+        key.startswith(f"{state.subject}/{code}/") and t.sent for code in coming for key, t in state.notices.items()
+    )
 
 
 def _states(engine: Engine) -> list[PatientState]:
