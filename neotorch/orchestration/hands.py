@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Self, TypeVar
@@ -27,6 +28,8 @@ from neotorch.settings import Settings
 
 T = TypeVar("T")
 JOIN_SECONDS = 60.0
+AGAIN_SECONDS = 3.0
+log = logging.getLogger("neotorch.orchestration")
 
 
 class Hands:
@@ -129,7 +132,12 @@ class Hands:
             deployment.id, parameters={"at_start": True}, name="reconcile at start"
         )
         await self._worker.run_beside(run)
-        return str((await client.read_flow_run(run.id)).state.message)  # type: ignore[union-attr]
+        state = (await client.read_flow_run(run.id)).state
+        if state is not None and not state.is_completed():  # e.g. a busy server; the journeys must not wait for it
+            log.warning("the reconciliation at start failed, once more: %s", str(state.message).splitlines()[0])
+            await asyncio.sleep(AGAIN_SECONDS)
+            return await self._by_flow()
+        return str(state.message) if state else ""
 
     async def _by_hand(self) -> str:
         engine = current_engine()

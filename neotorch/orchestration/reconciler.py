@@ -7,6 +7,7 @@ be reported a second time seconds later, over a wake that came in between.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,8 +15,9 @@ from functools import partial
 from uuid import UUID
 
 import anyio
+import httpx
 from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelled, Scheduled
 
 from neotorch.engine import Engine
@@ -23,6 +25,8 @@ from neotorch.orchestration.dispatcher import Waker, in_engine
 from neotorch.orchestration.names import journey_key
 from neotorch.orchestration.runs import Journeys
 from neotorch.orchestration.verdicts import Surroundings, Verdict, judge, unknown
+
+log = logging.getLogger("neotorch.reconciler")
 
 PAUSES_SECONDS = (0.5, 2.0, 5.0, 15.0)
 """Pauses before further looks."""
@@ -107,6 +111,9 @@ class Reconciler:
                     await self.wake(partial(self._ready, run, verdict))
         except ObjectNotFound:
             self.journeys.forget(subject)  # deleted meanwhile; the next look makes a new one
+        except (PrefectHTTPStatusError, httpx.TransportError) as error:
+            # one refusal of a busy server must not leave all the others unlooked at; the next look tries again
+            log.warning("%s: could not %s yet: %s", subject, verdict.action, str(error).splitlines()[0])
 
     async def _ready(self, run: FlowRun, verdict: Verdict) -> FlowRun:
         if verdict.action == "revive":
