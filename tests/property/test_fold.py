@@ -108,7 +108,7 @@ def test_nothing_that_can_be_recorded_makes_the_rules_fail(events: list[ev.AnyFa
         assert awaiting(state, due)
         assert tags(state, due, study())
         list(fact_steps(state, 0))
-        list(endpoint_steps(state, 0, values))
+        list(endpoint_steps(state, 0, lambda v=values: v))
         assert all(t > now for t in due.later)
         assert trial_result([values], [state], study(), now.date()).values() is not None
 
