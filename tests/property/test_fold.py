@@ -94,7 +94,7 @@ def test_all_5040_orders_of_seven_facts_with_corrections_give_one_state() -> Non
         assert outcome(fold(arrived(chance.sample(facts, len(facts))), SUBJECT)) == wanted
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(histories(8))
 def test_nothing_that_can_be_recorded_makes_the_rules_fail(events: list[ev.AnyFact | ev.AnyEffect]) -> None:
     """Any mix of events folds to a state with duties, a story, a title and endpoint values: never an exception."""

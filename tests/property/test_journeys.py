@@ -14,7 +14,7 @@ from tests.property.histories import histories
 from tests.support import START, SUBJECT, Trial, at, consent, cycle, fact
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(histories(7), st.lists(st.integers(0, 500), min_size=1, max_size=3))
 def test_every_wake_ends_quiet_and_repeats_nothing(events: list[ev.AnyFact | ev.AnyEffect], days: list[int]) -> None:
     """After a wake there is no step left; all its steps once more, and a second engine, change nothing in the log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import date
 from pathlib import Path
@@ -118,22 +119,23 @@ def check(wanted: dict[str, Any], trial: Trial) -> None:
     assert set(wanted) <= EXPECTED, f"a story cannot expect {set(wanted) - EXPECTED}"
     _, due = trial.engine.duties(SUBJECT)
     plan = trial.plan
-    found: dict[str, Any] = {
-        "day": wanted["day"],
-        "phase": "complete" if due.complete else due.phase,
-        "title": plan.title.split(" · ")[1],
-        "awaits": due.awaited.code if due.awaited else None,
-        "queries": sorted(trial.open_queries()),
-        "notices": sorted(k for k, when in trial.sent().items() if when.astimezone(ZONE).date() == wanted["day"]),
-        "worklist": sorted(o.key.removeprefix(f"{SUBJECT}/") for o in trial.engine.worklist()),
-        "done": plan.done,
-        "visits": visits_as(wanted.get("visits", {}), trial),
-        "endpoints": endpoints_as(wanted.get("endpoints", {}), trial),
+    day = wanted["day"]
+    find: dict[str, Callable[[], Any]] = {
+        "day": lambda: day,
+        "phase": lambda: "complete" if due.complete else due.phase,
+        "title": lambda: plan.title.split(" · ")[1],
+        "awaits": lambda: due.awaited.code if due.awaited else None,
+        "queries": lambda: sorted(trial.open_queries()),
+        "notices": lambda: sorted(k for k, when in trial.sent().items() if when.astimezone(ZONE).date() == day),
+        "worklist": lambda: sorted(o.key.removeprefix(f"{SUBJECT}/") for o in trial.engine.worklist()),
+        "done": lambda: plan.done,
+        "visits": lambda: visits_as(wanted["visits"], trial),
+        "endpoints": lambda: endpoints_as(wanted["endpoints"], trial),
     }
     for name in ("queries", "notices", "worklist"):
         if name in wanted:
             wanted = wanted | {name: sorted(wanted[name])}
-    assert {k: found[k] for k in wanted} == wanted
+    assert {k: find[k]() for k in wanted} == wanted
 
 
 def visits_as(wanted: dict[str, Any], trial: Trial) -> dict[str, Any]:
