@@ -118,8 +118,11 @@ class Dispatcher:
         pause = RETRY_SECONDS[0]
         try:
             while await in_engine(behind, self.engine, subject):
-                if await self._wake(subject) and not await in_engine(behind, self.engine, subject):
-                    break
+                if await self._wake(subject):
+                    if not await in_engine(behind, self.engine, subject):
+                        break
+                else:
+                    self.journeys.forget(subject)  # awake elsewhere, or in a state that is not to be woken from
                 await anyio.sleep(pause)
                 pause = min(pause * 2, RETRY_SECONDS[1])
             self.pending.discard(subject)
@@ -130,7 +133,7 @@ class Dispatcher:
         try:
             return await self.wake(partial(self.journeys.find_or_create, subject))
         except ObjectNotFound:
-            self.journeys.forget(subject)
+            pass
         except Exception as error:  # noqa: BLE001 - a server that is away comes back; the subject stays pending
             log.warning("cannot wake %s yet: %s", subject, error)
         return False

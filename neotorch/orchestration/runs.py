@@ -28,6 +28,9 @@ PAGE = 200
 ABANDONED = timedelta(minutes=1)
 """A run that was created for somebody to start at once comes by the ordinary poll after so long."""
 
+REFUSING = {StateType.CANCELLED, StateType.PAUSED}
+"""States that the server lets nobody wake a run from, though a patient's journey may have to go on."""
+
 
 class Runs:
     """The flow runs of one deployment, found and made through one client."""
@@ -82,12 +85,13 @@ class Journeys(Runs):
         self._known.pop(subject, None)
 
     async def find_or_create(self, subject: str) -> FlowRun:
-        """Return the subject's run; a new one starts by itself after a minute unless it is handed over before."""
+        """Return the subject's run; a new one starts by itself after a minute unless it is woken before."""
         if subject not in self._known:
-            key = journey_key(self.study, subject)
-            self._known[subject] = await self.by_key(key) or await self._create(
-                subject, Scheduled(scheduled_time=datetime.now(UTC) + ABANDONED, message="its first wake"), subject, ()
-            )
+            found = await self.by_key(journey_key(self.study, subject))
+            if found and found.state_type in REFUSING:
+                await self.client.set_flow_run_state(found.id, Scheduled(message="the journey goes on"), force=True)
+            later = Scheduled(scheduled_time=datetime.now(UTC) + ABANDONED, message="its first wake")
+            self._known[subject] = found or await self._create(subject, later, subject, ())
         return self._known[subject]
 
     async def create_asleep(self, plan: Plan) -> FlowRun:

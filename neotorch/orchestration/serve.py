@@ -48,7 +48,7 @@ class SoonAgain:
         """Pass everything on; add `Retry-After` to 503."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        request = (scope.get("client"), scope["method"], scope["path"])
+        request = ((scope.get("client") or ("",))[0], scope["method"], scope["path"])
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":

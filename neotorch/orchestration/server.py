@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from neotorch.domain.errors import NeotorchError
+from neotorch.orchestration import environment
 
 START_SECONDS = 180.0
 """A first start on a slow machine migrates an empty database and compiles what it imports."""
@@ -54,10 +55,7 @@ def choose_port(host: str, port: int) -> int:
 
 
 class PrefectServer:
-    """A Prefect server that keeps its files in `home`, as a child process. Use as an async context manager.
-
-    `environment.prepare` must have been called with its `api` address before anything imports Prefect.
-    """
+    """A Prefect server that keeps its files in `home`, as a child process. Use as an async context manager."""
 
     def __init__(self, home: Path, host: str, port: int) -> None:
         self.home, self.host, self.port = home, host, port
@@ -97,10 +95,12 @@ class PrefectServer:
             await self._start()
 
     async def _start(self) -> None:
+        settings = dict(os.environ)
+        environment.prepare(self.home, self.api, settings)
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "neotorch.orchestration.serve", self.host, str(self.port)],
-                stdin=subprocess.PIPE, stdout=output, stderr=output,
+                stdin=subprocess.PIPE, stdout=output, stderr=output, env=settings,
                 start_new_session=True,  # the terminal's Ctrl-C reaches us only: the worker ends before the server
             )  # fmt: skip
         try:

@@ -99,13 +99,22 @@ class World:
 
         def find() -> TaskRun | None:
             run = self.run(subject)
-            return next((t for t in (self.steps(run) if run else []) if t.name.startswith(name) and t.state and t.state.is_final()), None)
+            return next(
+                (
+                    t
+                    for t in (self.steps(run) if run else [])
+                    if t.name.startswith(name) and t.state and t.state.is_final()
+                ),
+                None,
+            )
 
         return until(find, f"step {name!r} of {subject}")
 
     def story(self, subject: str) -> list[Artifact]:
         """Every version of the patient's artifact, the newest first."""
-        answer = self.client._client.post("/artifacts/filter", json={"artifacts": {"key": {"any_": [artifact_key(subject)]}}, "sort": "CREATED_DESC"})  # noqa: SLF001
+        answer = self.client._client.post(
+            "/artifacts/filter", json={"artifacts": {"key": {"any_": [artifact_key(subject)]}}, "sort": "CREATED_DESC"}
+        )  # noqa: SLF001
         return [Artifact.model_validate(a) for a in answer.json()]
 
     def asleep(self, subject: str, *, seen: bool = True) -> FlowRun:
@@ -119,7 +128,17 @@ class World:
             sleeps = run and run.state_type is StateType.SCHEDULED and run.run_count and due and due > datetime.now(UTC)
             return run if sleeps else None
 
-        return until(find, f"{subject} to be asleep")
+        return until(find, f"{subject} to be asleep", lambda: self.account(subject))
+
+    def account(self, subject: str) -> str:
+        """How things stand with a subject, for the message of a test that fails."""
+        runs = [
+            f"{r.name}: {r.state}, due {r.next_scheduled_start_time}, woken {r.run_count} times"
+            for r in self.runs(subject)
+        ]
+        seen, position = self.engine.log.journey_seen(subject)[1], self.engine.state(subject).position
+        pending = self.worker.dispatcher.pending if self.worker.dispatcher else None
+        return f"runs {runs}; seen {seen} of {position}; pending {pending}; awake {list(self.worker.awake)}"
 
     def ended(self, subject: str, kind: StateType = StateType.COMPLETED) -> FlowRun:
         """Wait until the journey's run is in a final state."""
@@ -179,7 +198,7 @@ class World:
             patch.undo()
 
 
-def until(find: Callable[[], T | None], what: str) -> T:
+def until(find: Callable[[], T | None], what: str, account: Callable[[], str] = str) -> T:
     """Ask again and again until there is something; fails after a minute."""
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
@@ -187,7 +206,7 @@ def until(find: Callable[[], T | None], what: str) -> T:
         if found:
             return found
         time.sleep(0.1)
-    raise AssertionError(f"waited {PATIENCE_SECONDS:.0f} s for {what}")
+    raise AssertionError(f"waited {PATIENCE_SECONDS:.0f} s for {what}; {account()}")
 
 
 @contextmanager
