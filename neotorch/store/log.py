@@ -56,7 +56,7 @@ _SUBJECTS = (
     .distinct()
     .order_by(table.c.subject)
 )
-_APPEND = insert(table)
+APPEND = insert(table)
 
 
 class EventLog:
@@ -194,7 +194,7 @@ class EventLog:
             for event in fresh:
                 rows.append(make_row(self.study, rows[-1].head if rows else head, recorded_at, event))
             if rows:
-                connection.execute(_APPEND, [row._asdict() for row in rows])
+                connection.execute(APPEND, [row._asdict() for row in rows])
         if self._anchor and rows:
             self._anchor.write(rows[-1].head, recorded_at)
         written = {row.id: recorded(row, event) for row, event in zip(rows, fresh, strict=True)}

@@ -1,0 +1,142 @@
+"""The rehearsal: years of trial through the real engine, with a log as real life would have left it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from neotorch.domain import events as ev
+from neotorch.engine import Engine
+from neotorch.rehearsal import PaperNotifier, RehearsalError, rehearse
+from neotorch.settings import Settings
+from neotorch.simulation import Dated, simulate
+from neotorch.store.errors import HeadMoved
+from neotorch.store.log import EventLog
+from neotorch.store.rehearsal import RehearsalLog
+from tests.support import STUDY_ID, Trial, at, consent, fact, study
+
+UNTIL = date(2026, 11, 22)
+NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+NOWHERE = [{"name": "mail", "role": "coordinator", "url": "mailto://127.0.0.1:9?from=a@example.org&to=b@example.org"}]
+
+
+def facts(patients: int = 16, seed: int = 1) -> list[Dated]:
+    """A small trial."""
+    return simulate(study(), patients=patients, seed=seed, until=UNTIL)
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A small trial, rehearsed once with a mail channel that nobody listens to."""
+    folder = tmp_path_factory.mktemp("rehearsed")
+    return rehearse(Settings.model_validate({"data_dir": folder, "channels": NOWHERE}), facts(), NOW)
+
+
+def test_the_log_is_whole_and_holds_every_fact(rehearsed: Engine) -> None:
+    """The chain verifies, every simulated fact is in the log at its own instant, and time only goes forward."""
+    assert rehearsed.log.verify() == []
+    rows = rehearsed.log.read()
+    learnt = {r.event.id: r.recorded_at for r in rows if isinstance(r.event, ev.Fact)}
+    assert learnt == {d.fact.id: d.known_at for d in facts()}
+    assert [r.recorded_at for r in rows] == sorted(r.recorded_at for r in rows)
+    assert rows[-1].recorded_at <= NOW
+
+
+def test_every_notice_is_claimed_and_sent_once_and_no_channel_is_contacted(rehearsed: Engine) -> None:
+    """Claims and outcomes stand in the log under the real channel's name; the channel itself hears nothing."""
+    events = [r.event for r in rehearsed.log.read()]
+    claims = Counter(e.key for e in events if isinstance(e, ev.NoticeClaimed))
+    sent = Counter(e.key for e in events if isinstance(e, ev.NoticeSent))
+    assert claims == sent
+    assert set(sent.values()) == {1}
+    assert not any(isinstance(e, ev.NoticeFailed) for e in events)
+    assert {e.channel for e in events if isinstance(e, ev.NoticeSent) and e.role == "coordinator"} == {"mail"}
+    assert isinstance(rehearsed.notifier, PaperNotifier)
+    assert rehearsed.notifier.sent == sent.total()
+    assert not rehearsed.settings.outbox.exists()
+
+
+def test_nothing_is_left_to_do(rehearsed: Engine) -> None:
+    """At the end every journey has seen all events, has no step left, and sleeps until an instant yet to come."""
+    for subject in rehearsed.subjects():
+        plan = rehearsed.plan(subject)
+        assert plan.steps == ()
+        assert plan.done or (plan.until is not None and plan.until > NOW)
+        assert rehearsed.log.journey_seen(subject)[1] == plan.seen
+    assert rehearsed.trial_plan() == ()
+    assert not rehearsed.recalculate("nightly").changed
+    assert not [line for line in rehearsed.worklist() if line.status == "undelivered"]
+
+
+def test_queries_come_and_go(rehearsed: Engine) -> None:
+    """Missing items were asked after their grace period; most were answered and closed, some are open."""
+    events = [r.event for r in rehearsed.log.read()]
+    raised = sum(isinstance(e, ev.QueryRaised) for e in events)
+    closed = sum(isinstance(e, ev.QueryClosed) for e in events)
+    assert raised > closed > raised / 2
+
+
+def test_it_comes_out_as_if_lived_through(tmp_path: Path) -> None:
+    """A patient's effects are those of a journey that sleeps until its own dates, on an ordinary log."""
+    dated = [d for d in facts(4, seed=5) if d.fact.subject == "NT-002"]
+    fast = rehearse(Settings(data_dir=tmp_path / "fast"), dated, NOW)
+    slow = Trial(tmp_path / "slow", now=dated[0].known_at)
+    for known_at, group in groupby(dated, key=lambda d: d.known_at):
+        if slow.engine.head():
+            slow.sleep_until(known_at, "NT-002")
+        slow.now = known_at
+        slow.tell(*(d.fact for d in group))
+        slow.wake("NT-002")
+    slow.sleep_until(NOW, "NT-002")
+    assert _effects(fast.log) == _effects(slow.engine.log)
+    assert len(_effects(fast.log)) > 20
+
+
+def _effects(log: EventLog) -> list[tuple[str, datetime]]:
+    return [(r.event.id, r.recorded_at) for r in log.read("NT-002") if isinstance(r.event, ev.Effect)]
+
+
+def test_the_same_trial_gives_the_same_log(tmp_path: Path) -> None:
+    """Two rehearsals of the same facts end with the same head of the hash chain."""
+    heads = [rehearse(Settings(data_dir=tmp_path / name), facts(3), NOW).log.head() for name in ("a", "b")]
+    assert heads[0] == heads[1]
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    """Progress counts facts from some to all."""
+    told: list[tuple[int, int]] = []
+    rehearse(Settings(data_dir=tmp_path), facts(1), NOW, progress=lambda done, total: told.append((done, total)))
+    assert told == sorted(told)
+    assert told[-1] == (len(facts(1)), len(facts(1)))
+
+
+def test_a_refused_fact_says_why(tmp_path: Path) -> None:
+    """A story that cannot be so stops the rehearsal with the engine's reason, and leaves an empty log behind."""
+    on = date(2026, 1, 5)
+    early = fact("surgery", on, breast="mastectomy", axilla="none")
+    with pytest.raises(RehearsalError, match="surgery before enrolment"):
+        rehearse(Settings(data_dir=tmp_path), [Dated(at(on), consent(on)), Dated(at(on, "13:00"), early)], NOW)
+    assert Engine.open(Settings(data_dir=tmp_path)).head() == 0
+
+
+def test_a_log_that_is_there_is_not_touched(tmp_path: Path) -> None:
+    """A rehearsal refuses a data folder with a log in it."""
+    Trial(tmp_path, now=at(date(2026, 1, 5))).tell(consent(date(2026, 1, 5)))
+    with pytest.raises(RehearsalError, match="a log already"):
+        rehearse(Settings(data_dir=tmp_path), facts(1), NOW)
+
+
+def test_a_rehearsal_log_yields_to_another_writer(tmp_path: Path) -> None:
+    """If somebody else wrote to the log meanwhile, nothing of the rehearsal is written."""
+    url, on = f"sqlite:///{tmp_path / 'log.db'}", date(2026, 1, 5)
+    real, mine = EventLog(url, STUDY_ID), RehearsalLog(url, STUDY_ID)
+    real.migrate()
+    mine.append([consent(on)], now=at(on))
+    real.append([consent(on, "NT-002")], now=at(on) + timedelta(hours=1))
+    with pytest.raises(HeadMoved):
+        mine.settle()
+    assert real.head().seq == 1
