@@ -79,4 +79,4 @@ class RehearsalLog(EventLog):
         return self._in_order(events, known, written)
 
     def _known(self, subject: str | None, after: int) -> list[Recorded]:  # noqa: ARG002 - the signature of EventLog
-        return self._lists[subject] if subject in self._lists else []
+        return self._lists.get(subject, [])
