@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, inf, isnan, log, sqrt
 from typing import Any
 
@@ -21,6 +22,7 @@ class Interval:
     method: str
 
 
+@lru_cache(maxsize=4096)  # the same counts come back with every recalculation
 def clopper_pearson(x: int, n: int, *, level: float = 0.95) -> Interval:
     """Return x/n with the exact Clopper-Pearson interval. ValueError unless 0 <= x <= n and n > 0."""
     if not 0 <= x <= n or n == 0:
