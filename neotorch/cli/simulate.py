@@ -2,81 +2,109 @@
 
 from __future__ import annotations
 
-import json as jsonlib
+import os
 import sys
-from collections import Counter
-from datetime import timedelta
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from cyclopts.types import NonNegativeInt, PositiveInt
+from cyclopts.types import NonNegativeInt
+from cyclopts.validators import Number
 
-from neotorch.cli.output import err, out, print_json, table
+from neotorch.cli.output import err, print_json, table
 from neotorch.domain.calendar import local_date
 from neotorch.domain.dates import parse_date
 from neotorch.domain.errors import BadInput
+from neotorch.domain.study import Study
 from neotorch.engine import utc_now
 from neotorch.settings import load_settings, load_study
-from neotorch.simulation import Dated, simulate as make
+from neotorch.simulation import STAGES, Dated, stage_of
+from neotorch.simulation import simulate as make
+
+MOST = 2000
+"""Patients. Their codes have four digits at most."""
 
 
 def simulate(
     *,
-    patients: PositiveInt = 60,
+    patients: Annotated[int, Parameter(validator=Number(gte=1, lte=MOST))] = 60,
     seed: NonNegativeInt = 1,
     until: str | None = None,
-    out_file: Annotated[Path | None, Parameter(name="--out")] = None,
+    out: Path | None = None,
     summary: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Make a synthetic trial's events as JSON Lines that `neotorch record` takes. Same numbers, same bytes.
+    """Make a synthetic trial's events: JSON Lines that `neotorch record` takes. Same options, same bytes.
 
     Parameters
     ----------
     patients: int
-        How many patients.
+        How many patients; with 24 and more, every stage of the trial is populated.
     seed: int
         Another number makes another trial.
     until: str
-        The last day (YYYY-MM-DD); yesterday if not given.
-    out_file: Path
+        The last day (YYYY-MM-DD); yesterday at the site if not given.
+    out: Path
         The file to write; standard output if not given.
     summary: bool
-        Print how many events of each type there are, and no events.
+        Print numbers per stage and kind of event instead of the events.
     json: bool
-        With --summary: print it as JSON.
+        With --summary: print as JSON.
     """
+    if json and not summary:
+        raise BadInput("goes with --summary", "--json", "The events themselves are JSON Lines already.")
     study = load_study(load_settings())
-    yesterday = local_date(utc_now(), study.sites[0].time_zone) - timedelta(days=1)
-    try:
-        last = parse_date(until) if until else yesterday
-    except ValueError as error:
-        raise BadInput(str(error), "--until", "") from None
-    with err.status("simulating"):
+    today = local_date(utc_now(), study.sites[0].time_zone)
+    last = _day(until, today) if until else today - timedelta(days=1)
+    with err.status(f"making a trial of {patients} patients"):
         dated = make(study, patients=patients, seed=seed, until=last)
+    if out is not None or not summary:
+        _write(dated, out)
     if summary:
-        _summary(dated, json=json)
-        return 0
-    lines = "".join(jsonlib.dumps(d.fact.body, ensure_ascii=False) + "\n" for d in dated)
-    if out_file is None:
-        sys.stdout.write(lines)
-        return 0
-    try:
-        out_file.write_text(lines, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot be written ({error.strerror})", str(out_file), "Name another file.") from None
-    out.print(f"{len(dated)} events of {patients} patients up to {last} in {out_file}", highlight=False)
+        _summary(dated, study, last, as_json=json)
+    elif out is not None:
+        err.print(f"{len(dated)} events of {patients} patients up to {last} in {out}", highlight=False, markup=False)
     return 0
 
 
-def _summary(dated: list[Dated], *, json: bool) -> None:
-    counts = Counter(d.fact.type for d in dated)
-    if json:
-        print_json({"events": len(dated), "subjects": len({d.fact.subject for d in dated}), "types": dict(counts)})
-    else:
-        table(
-            f"{len(dated)} events of {len({d.fact.subject for d in dated})} patients",
-            ("type", "events"),
-            counts.most_common(),
-        )
+def _day(text: str, today: date) -> date:
+    todo = "Write the last day as YYYY-MM-DD, from 2000-01-01 to today."
+    try:
+        day = parse_date(text)
+    except ValueError as error:
+        raise BadInput(str(error), "--until", todo) from None
+    if not date(2000, 1, 1) <= day <= today:
+        raise BadInput(f"{day} is {'in the future' if day > today else 'too long ago'}", "--until", todo)
+    return day
+
+
+def _write(dated: Sequence[Dated], path: Path | None) -> None:
+    """Write all lines; a file goes by another name until it is whole."""
+    data = "".join(d.fact.model_dump_json(exclude_none=True) + "\n" for d in dated)
+    if path is None:
+        sys.stdout.write(data)
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(data, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise BadInput(f"cannot be written ({error.strerror})", str(path), "Name another file with --out.") from None
+
+
+def _summary(dated: Sequence[Dated], study: Study, last: date, *, as_json: bool) -> None:
+    by_subject = defaultdict(list)
+    for d in dated:
+        by_subject[d.fact.subject].append(d.fact)
+    stages = Counter(stage_of(facts, study, last) for facts in by_subject.values())
+    kinds = Counter(d.fact.type for d in dated)
+    if as_json:
+        found = {"until": last, "patients": len(by_subject), "events": len(dated)}
+        print_json(found | {"stages": {s: stages[s] for s in STAGES}, "types": dict(sorted(kinds.items()))})
+        return
+    table(f"{len(by_subject)} patients on {last}", ("stage", "patients"), [(s, stages[s]) for s in STAGES])
+    table(f"{len(dated)} events", ("type", "events"), [(k.replace("_", " "), n) for k, n in kinds.most_common()])
