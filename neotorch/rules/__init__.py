@@ -52,7 +52,7 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
     today = local_date(now, zone)
     plans = visit_plans(state, study, today)
     phase = journey(state, study)
-    found = (*contradictions(state, study), *missing_items(state, study, plans))
+    found = (*contradictions(state, study), *(() if phase == "screen_failure" else missing_items(state, study, plans)))
     opened = tuple(f for f in found if f.opens_on <= today)
     to_raise = tuple(f for f in opened if not _is_open(state, f.query))
     wanted = {f.query for f in found}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from neotorch.domain.efs import survival_conflicts
 from neotorch.domain.history import history_problems
 from neotorch.domain.pcr import agreement
@@ -30,9 +32,14 @@ def contradictions(state: PatientState, study: Study) -> tuple[Finding, ...]:
 def _finding(state: PatientState, study: Study, visit: str | None, kind: str, problem: Problem) -> Finding:
     where = f"{visit or kind}/{problem.code}"
     if kind == "history":
-        where += "/" + "+".join(problem.event_ids)[-60:]
+        where += "/" + _short("+".join(problem.event_ids))
     learnt = [state.learnt[i].recorded_at.date() for i in problem.event_ids if i in state.learnt]
     because = Because(f"{kind}.{problem.code}", study.version, event_ids=problem.event_ids, detail=problem.text)
     opens = min(learnt, default=study.valid_from)
     title = f"{problem.code.replace('-', ' ')}" + (f" at {visit}" if visit else "")
     return Finding(f"{state.subject}/{where}", kind, visit, (problem.code,), title, because, opens)
+
+
+def _short(ids: str) -> str:
+    """Return ids as part of a key: readable while they fit, else their beginning and a digest of the whole."""
+    return ids if len(ids) <= 60 else f"{ids[:40]}#{sha256(ids.encode()).hexdigest()[:12]}"

@@ -257,6 +257,8 @@ def _held(visit: Visit, state: PatientState) -> tuple[date, tuple[str, ...]] | N
     match visit.held_by:
         case "cycle":
             evidence = [c for n, c in state.cycles.items() if n == visit.cycle]
+        case "eligibility":
+            evidence = [state.eligibility] if state.eligibility and state.eligibility.eligible else []
         case "surgery":
             evidence = list(state.surgeries[:1])
         case "pathology_local":
