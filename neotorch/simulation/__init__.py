@@ -11,6 +11,7 @@ import random
 import re
 from datetime import date, timedelta
 
+from neotorch.domain import events as ev
 from neotorch.domain.study import Study
 from neotorch.simulation.accrual import Slot, accrual
 from neotorch.simulation.chart import Chart, Dated
@@ -31,9 +32,8 @@ def simulate(study: Study, *, patients: int, seed: int, until: date, months_back
     on `until`; with fewer, as many as there are patients.
     """
     rng = random.Random(f"{study.id}/{seed}")  # noqa: S311 - a reproducible story, no secret
-    slots = sorted(accrual(rng, patients, months_back), key=lambda s: -s.days_ago)
     found: list[Dated] = []
-    for number, slot in enumerate(slots, 1):
+    for number, slot in enumerate(accrual(rng, patients, months_back), 1):
         found += _patient(study, _subject(study, number), slot, f"{study.id}/{seed}/{number}", until)
     return sorted(found, key=lambda d: d.known_at)  # stable: what was recorded together keeps its order
 
@@ -45,14 +45,22 @@ def _patient(study: Study, subject: str, slot: Slot, seed: str, until: date) -> 
         rng = random.Random(f"{seed}/{attempt}")  # noqa: S311 - see above
         chart = Chart(study, subject, rng)
         consent = until - timedelta(slot.days_ago)
-        course = screening(chart, consent, slot.fate)
+        course = screening(chart, consent, slot)
         if course is not None:
             treatment(chart, course)
             after_treatment(chart, course)
         known = chart.known_by(until)
-        if slot.stage is None or stage_of([d.fact for d in known], study, until) == slot.stage:
+        if _fits(slot, [d.fact for d in known], study, until):
             return known
     return known
+
+
+def _fits(slot: Slot, facts: list[ev.AnyFact], study: Study, until: date) -> bool:
+    if slot.stage is not None and stage_of(facts, study, until) != slot.stage:
+        return False
+    if slot.since_dose is None:
+        return True
+    return (until - max(f.occurred for f in facts if isinstance(f, ev.CycleGiven))).days in slot.since_dose
 
 
 def _subject(study: Study, number: int) -> str:

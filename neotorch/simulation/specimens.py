@@ -17,9 +17,14 @@ Report = dict[str, Any]
 """Fields of a Pathology fact."""
 
 
-def draw_class(rng: Random) -> RcbClass:
-    """Return the class that the specimen will have."""
-    return rng.choices([c for c, _ in SHARES], [w for _, w in SHARES])[0]
+def class_at(quantile: float) -> RcbClass:
+    """Return the class of the patient at this place (0 to 1) among all, ordered from the best response."""
+    upto = 0.0
+    for name, share in SHARES:
+        upto += share
+        if quantile < upto:
+            return name
+    return SHARES[-1][0]
 
 
 def specimen(rng: Random, wanted: RcbClass) -> Report:

@@ -9,11 +9,11 @@ from typing import Literal
 from neotorch.domain import events as ev
 from neotorch.domain.rcb import RcbClass
 from neotorch.domain.study import DrugDefinition
-from neotorch.simulation.accrual import Fate
+from neotorch.simulation.accrual import Fate, Slot
 from neotorch.simulation.adverse import adverse_events
 from neotorch.simulation.chart import INVESTIGATOR, RADIOLOGY, Chart, workday
 from neotorch.simulation.imaging import Response, Tumour
-from neotorch.simulation.specimens import draw_class
+from neotorch.simulation.specimens import class_at
 
 DELAYED, HELD, REDUCED, STOPPED, CHEMO_STOPPED = 0.09, 0.03, 0.04, 0.02, 0.008
 """Per cycle: put off; one drug held; a dose reduced; a targeted drug stopped; chemotherapy stopped."""
@@ -40,29 +40,32 @@ class Course:
     level: dict[str, int] = field(default_factory=dict)
     """Drug -> dose level, 0 is the full dose."""
     stopped: set[str] = field(default_factory=set)
+    silent_after: int = 0
+    """The site is behind with its records from this cycle on; 0: it is not."""
     ending: Ending = "surgery"
     settled_on: date | None = None
     """The day on which it was decided that no further cycle follows, where that came early."""
 
 
-def screening(chart: Chart, consent: date, fate: Fate) -> Course | None:
+def screening(chart: Chart, consent: date, slot: Slot) -> Course | None:
     """Write consent to enrolment; None where the patient does not enter, else the course with the date of C1D1."""
     consent = workday(consent)
-    course = Course(consent, fate, draw_class(chart.rng), Tumour(0, 0, 0))
-    course.tumour = Tumour.draw(chart.rng, course.rcb_class)
+    rcb_class = class_at(slot.quantile)
+    course = Course(consent, slot.fate, rcb_class, Tumour.draw(chart.rng, rcb_class))
     site = chart.site.code
     chart.take(ev.Consent, "CONSENT", consent, chart.known(consent, 0), INVESTIGATOR, site=site, icf_version="2.0")
     decided = workday(consent + timedelta(chart.rng.randint(9, 14)))
     known_at = chart.known(decided, 0)
-    if fate == "screen_failure":
+    if slot.fate == "screen_failure":
         criteria = [chart.rng.choice(("EX04-LVEF", "EX07-HBV", "IN03-HER2", "EX11-METASTATIC", "IN06-PLT"))]
         chart.take(ev.Eligibility, "ELIG", decided, known_at, INVESTIGATOR, eligible=False, failed_criteria=criteria)
         return None
     _screening_visit(chart, decided, known_at, course.tumour)
     chart.take(ev.Eligibility, "ELIG", decided, known_at, INVESTIGATOR, eligible=True)
+    course.silent_after = int(slot.stage.split()[1]) if slot.stage and slot.since_dose else 0
     course.start = workday(decided + timedelta(chart.rng.randint(3, 6)))
     chart.take(ev.Enrolment, "ENROL", decided, known_at, INVESTIGATOR, planned_start=course.start)
-    if chart.chance(0.06) and fate != "stay":  # the bed or the patient is not ready on the planned day
+    if chart.chance(0.06) and slot.fate != "stay":  # the bed or the patient is not ready on the planned day
         course.start = workday(course.start + timedelta(chart.rng.randint(1, 2)))
     return course
 
@@ -94,6 +97,8 @@ def treatment(chart: Chart, course: Course) -> Course:
 def _day_one(chart: Chart, course: Course, number: int) -> date:
     """Return day 1 of the next cycle; a delay is written on the day on which the dose was to be given."""
     planned = workday(course.days[-1] + timedelta(chart.study.cycles.length_days))
+    if number == course.silent_after + 1:
+        return planned + timedelta(14)
     if not chart.chance(DELAYED):
         return chart.about(planned, 0.9, -2, 3)
     cause = chart.rng.choice(("neutropenia", "alt_raised", "infection", "patient_wish", "public_holiday"))

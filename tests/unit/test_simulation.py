@@ -62,6 +62,18 @@ def test_every_stage_is_populated(seed: int, patients: int, until: date) -> None
     assert stages.total() == patients
 
 
+@pytest.mark.parametrize(("seed", "patients"), [(1, 60), (2, 60), (3, 60), (4, 8)])
+def test_some_sites_are_behind_with_their_records(seed: int, patients: int) -> None:
+    """Somebody's day 1 is due about now, and somebody's lies days back, and neither is recorded yet."""
+    since = {}
+    for facts in by_subject(trial(seed, patients)).values():
+        cycles = [f for f in facts if isinstance(f, ev.CycleGiven)]
+        if stage_of(facts, study(), UNTIL) in ("cycle 3", "cycle 5"):
+            since[(UNTIL - cycles[-1].occurred).days] = cycles[-1].cycle
+    assert any(since.get(days) == 3 for days in (20, 21, 22))
+    assert any(since.get(days) == 5 for days in (23, 24, 25))
+
+
 def test_few_patients_are_possible() -> None:
     """One patient or a handful make a trial, too; the most telling stages come first."""
     assert len(by_subject(trial(1, 1))) == 1
