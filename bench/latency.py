@@ -53,7 +53,9 @@ def main() -> None:
 def run(which: str) -> dict[str, float]:
     """Measure in a process of its own: Prefect's settings are fixed for good when it is first imported."""
     print(f"measuring {which} ...", file=sys.stderr, flush=True)
-    done = subprocess.run([sys.executable, __file__, *sys.argv[1:], "--only", which], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, __file__, *sys.argv[1:], "--only", which], stdout=subprocess.PIPE, text=True, check=True
+    )
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -66,7 +68,9 @@ def show(ours: dict[str, float], plain: dict[str, float]) -> None:
     ]:  # fmt: skip
         ratio = ours[key] / plain[key] if key == "rate" else plain[key] / ours[key]
         print(f"{label:38}{ours[key]:>14.2f} {unit:<2}{plain[key]:>13.2f} {unit:<2}{ratio:>8.1f} x")
-    print(f"{'events, journeys':38}{ours['n']:>10.0f}, {ours['journeys']:<6.0f}{plain['n']:>8.0f}, {plain['journeys']:<6.0f}")
+    print(
+        f"{'events, journeys':38}{ours['n']:>10.0f}, {ours['journeys']:<6.0f}{plain['n']:>8.0f}, {plain['journeys']:<6.0f}"
+    )
 
 
 # ── what is measured ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -155,7 +159,9 @@ async def plain(settings: Settings, args: argparse.Namespace) -> dict[str, float
         async with get_client() as client:
             await deploy(client, pool=settings.work_pool, pool_type="neotorch", time_zone="UTC")
             code = "from flows.patient_journey import patient_journey as p; p.serve(name='plain', print_starting_message=False)"
-            serving = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            serving = subprocess.Popen(
+                [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             following = asyncio.create_task(follow_for_others(client, engine, "plain"))
             await asyncio.sleep(0.5)  # it notes the log's position first of all
             try:

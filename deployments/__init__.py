@@ -1,0 +1,1 @@
+"""How it runs: deployments and automations as data."""

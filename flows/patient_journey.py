@@ -32,7 +32,9 @@ async def patient_journey(study: str, subject: str) -> Any:
     crash_point("wake-started")
     engine = await in_engine(current_engine)
     if study != engine.study.id:
-        raise ValueError(f"this worker is for study {engine.study.id}, not {study}: start one with NEOTORCH_STUDY={study}")
+        raise ValueError(
+            f"this worker is for study {engine.study.id}, not {study}: start one with NEOTORCH_STUDY={study}"
+        )
     plan, failed = await _work(engine, subject)
     crash_point("before-artifact")
     await sleep.publish(subject, await in_engine(engine.story_markdown, subject))
@@ -74,7 +76,7 @@ async def _work(engine: Engine, subject: str) -> tuple[Plan, list[str]]:
 async def _do(subject: str, step: Step) -> bool:
     """Do one step as a task run that bears its name; a step that fails leaves a failed task run and the journey alive."""
     named = perform.with_options(task_run_name=step.name.replace("{", "{{").replace("}", "}}"))
-    state = await named(subject, quote(step), return_state=True)
+    state = await named(subject, quote(step), return_state=True)  # type: ignore[misc]  # Prefect types the sync form
     return bool(state.is_completed())
 
 

@@ -26,9 +26,9 @@ async def recalculate_endpoints(trigger: Literal["event", "nightly", "rebuild"] 
     await in_engine(current_engine)
     found = await recalculate(trigger)
     crash_point("recalculated")
-    await publish(quote(found))
+    await publish(quote(found))  # type: ignore[call-overload]  # a quoted value is unquoted by Prefect
     for step in await in_engine(current_engine().trial_plan):
-        await tell.with_options(task_run_name=step.name)(quote(step), return_state=True)
+        await tell.with_options(task_run_name=step.name)(quote(step), return_state=True)  # type: ignore[misc]  # Prefect types the sync form
     return Completed(message=_words(found))
 
 
@@ -65,5 +65,5 @@ def _markdown(found: Recalculation) -> str:
         lines += [f"**Incident {found.incident.kind}:** {found.incident.detail}", ""]
     if found.changed:
         lines += ["| patient | value | was | is |", "|---|---|---|---|"]
-        lines += [f"| {c.subject or 'trial'} | {c.field} | {c.old or '–'} | {c.new or '–'} |" for c in found.changes]
+        lines += [f"| {c.subject or 'trial'} | {c.field} | {c.old or '-'} | {c.new or '-'} |" for c in found.changes]
     return "\n".join(lines)

@@ -26,5 +26,5 @@ async def tell_operators(kind: str, detail: str) -> Any:
     await in_engine(record_incident, engine, kind, detail, str(run.id))
     steps = await in_engine(engine.trial_plan)
     for step in steps:
-        await tell.with_options(task_run_name=step.name)(quote(step), return_state=True)
+        await tell.with_options(task_run_name=step.name)(quote(step), return_state=True)  # type: ignore[misc]  # Prefect types the sync form
     return Completed(message=f"{len(steps)} notices")

@@ -99,7 +99,7 @@ def problems(root: Path, commands: set[str]) -> list[str]:
 
 def main() -> int:
     """Print the problems of this project's documents; 1 if there are any."""
-    from neotorch.cli import COMMANDS  # noqa: PLC0415 - the functions above need no installed project
+    from neotorch.cli import COMMANDS
 
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT
     found = problems(root, set(COMMANDS))

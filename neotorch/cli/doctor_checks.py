@@ -57,7 +57,7 @@ def python_version(version: tuple[int, int] = sys.version_info[:2]) -> Check:
 
 def packages(name: str = "neotorch") -> Iterator[Check]:
     """Whether each package that ours declares is there, within its bounds."""
-    from packaging.requirements import Requirement  # noqa: PLC0415 - only doctor needs it
+    from packaging.requirements import Requirement
 
     try:
         declared = metadata.requires(name) or []

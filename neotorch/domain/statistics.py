@@ -27,7 +27,7 @@ def clopper_pearson(x: int, n: int, *, level: float = 0.95) -> Interval:
     """Return x/n with the exact Clopper-Pearson interval. ValueError unless 0 <= x <= n and n > 0."""
     if not 0 <= x <= n or n == 0:
         raise ValueError(f"{x} of {n} is not a proportion")
-    from scipy.stats import binomtest  # noqa: PLC0415 - a second to import, and most commands need none
+    from scipy.stats import binomtest
 
     limits = binomtest(x, n).proportion_ci(confidence_level=level, method="exact")
     return Interval(x / n, float(limits.low), float(limits.high), level, "clopper-pearson")
@@ -35,7 +35,7 @@ def clopper_pearson(x: int, n: int, *, level: float = 0.95) -> Interval:
 
 def exact_test(x: int, n: int, null: float) -> float:
     """Return the one-sided exact binomial p value against a proportion <= `null`."""
-    from scipy.stats import binomtest  # noqa: PLC0415 - a second to import, and most commands need none
+    from scipy.stats import binomtest
 
     return float(binomtest(x, n, null, alternative="greater").pvalue)
 
@@ -131,7 +131,7 @@ def kaplan_meier(
 
 
 def _survival(times: Sequence[float], events: Sequence[bool], at: Sequence[float]) -> list[float]:
-    from scipy.stats import CensoredData, ecdf  # noqa: PLC0415 - a second to import, and most commands need none
+    from scipy.stats import CensoredData, ecdf
 
     data: Any = CensoredData(
         uncensored=[t for t, e in zip(times, events, strict=True) if e],
@@ -145,7 +145,7 @@ def _limits(s: float, greenwood: float, level: float, interval: str) -> tuple[fl
         return 1.0, 1.0
     if s <= 0:
         return None, None
-    from scipy.special import ndtri  # noqa: PLC0415 - a second to import, and most commands need none
+    from scipy.special import ndtri
 
     z = float(ndtri(0.5 + level / 2))
     if interval == "log":

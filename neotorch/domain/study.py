@@ -183,7 +183,9 @@ class Visit(Sourced):
     code: Code
     label: Words
     phase: Phase
-    held_by: Literal["visit", "eligibility", "cycle", "imaging", "surgery", "pathology_local", "pathology_central", "disease_status"]
+    held_by: Literal[
+        "visit", "eligibility", "cycle", "imaging", "surgery", "pathology_local", "pathology_central", "disease_status"
+    ]
     """Which fact shows that it took place. Any visit is also held by `visit_held` or a form received for it."""
     cycle: int | None = None
     timing: Annotated[list[Timing], Field(min_length=1)]

@@ -39,7 +39,7 @@ class Channel:
 
 def open_url(channel: Channel, key: str, timeout_seconds: float) -> NotifyBase:
     """Return apprise's plugin for the URL, its headers carrying `key`; ChannelError says what is wrong with the URL."""
-    from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - half a second of import, only for those who send
+    from apprise import Apprise, AppriseAsset
 
     url = channel.url.get_secret_value().strip()
     where = f"channel {channel.name}"
@@ -98,7 +98,7 @@ def _unusable(url: str, where: str) -> ChannelError:
 
 def _schemas() -> dict[str, bool]:
     """Return apprise's URL schemas and whether each can be used on this machine."""
-    from apprise import Apprise  # noqa: PLC0415 - see open_url
+    from apprise import Apprise
 
     services: list[dict[str, Any]] = Apprise().details(show_disabled=True)["schemas"]
     return {
@@ -121,7 +121,7 @@ def deliver(channel: Channel, key: str, message: Message, timeout_seconds: float
 
 
 def _call(plugin: NotifyBase, message: Message) -> Reason | None:
-    from apprise import Apprise, NotifyFormat  # noqa: PLC0415 - see open_url
+    from apprise import Apprise, NotifyFormat
 
     formats: Any = plugin.notify_format  # 1.x: one format; 2.x: one or several
     html_taken = NotifyFormat.HTML in (formats if isinstance(formats, tuple) else (formats,))

@@ -185,7 +185,7 @@ def day(value: date, language: Language) -> str:
 
 def render(notice: Notice) -> Message:
     """Word the notice in its language; NoticeError if a field is missing, unknown or not of its kind."""
-    from jinja2 import UndefinedError  # noqa: PLC0415 - the command line starts without it
+    from jinja2 import UndefinedError
 
     if notice.kind not in get_args(Kind) or notice.language not in get_args(Language):
         raise NoticeError(
@@ -218,7 +218,7 @@ def render(notice: Notice) -> Message:
 
 @cache
 def _templates() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape  # noqa: PLC0415 - see render
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     return Environment(
         loader=PackageLoader("neotorch"), autoescape=select_autoescape(["html"], default=False),

@@ -1,0 +1,1 @@
+"""The one adapter to Prefect: server, worker, dispatcher, reconciler, deployments."""

@@ -8,13 +8,13 @@ from importlib import resources
 from typing import Any
 
 import yaml
-from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.filesystems import LocalFileSystem
-from prefect.flows import load_flow_from_entrypoint
+from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.settings import get_current_settings
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.base import BaseWorker
@@ -52,16 +52,20 @@ async def _pool(client: PrefectClient, name: str, pool_type: str) -> None:
     except ObjectNotFound:
         worker = BaseWorker.get_worker_class_from_type(pool_type)
         if worker is None:
-            raise ValueError(f"there is no worker type {pool_type!r}; known are {BaseWorker.get_all_available_worker_types()}") from None
+            raise ValueError(
+                f"there is no worker type {pool_type!r}; known are {BaseWorker.get_all_available_worker_types()}"
+            ) from None
         template = worker.get_default_base_job_template()
         await client.create_work_pool(WorkPoolCreate(name=name, type=pool_type, base_job_template=template))
         return
     if found.type != pool_type:
-        raise ValueError(f"work pool {name!r} is of type {found.type}, not {pool_type}: set NEOTORCH_WORK_POOL to another name")
+        raise ValueError(
+            f"work pool {name!r} is of type {found.type}, not {pool_type}: set NEOTORCH_WORK_POOL to another name"
+        )
 
 
 async def _deployment(client: PrefectClient, entry: dict[str, Any], pool: str, time_zone: str) -> None:
-    flow = load_flow_from_entrypoint(entry["entrypoint"])
+    flow: Flow[..., Any] = load_flow_from_entrypoint(entry["entrypoint"])
     wanted: dict[str, Any] = {
         "name": entry["name"],
         "entrypoint": entry["entrypoint"],

@@ -60,9 +60,7 @@ def behind(engine: Engine, subject: str) -> bool:
 class Dispatcher:
     """Follows one study's log from `position` on."""
 
-    def __init__(
-        self, engine: Engine, journeys: Journeys, wake: Waker, recalculate: Waker, position: int = 0
-    ) -> None:
+    def __init__(self, engine: Engine, journeys: Journeys, wake: Waker, recalculate: Waker, position: int = 0) -> None:
         self.engine, self.journeys, self.position = engine, journeys, position
         self.wake, self.recalculate = wake, recalculate
         self.pending: set[str] = set()
@@ -147,7 +145,9 @@ class Dispatcher:
     async def _recalculate(self) -> None:
         self._endpoints_since = None
         try:
-            await self.recalculate(partial(request_recalculation, self.journeys.client, self.engine.study.id, self.position))
+            await self.recalculate(
+                partial(request_recalculation, self.journeys.client, self.engine.study.id, self.position)
+            )
         except Exception as error:  # noqa: BLE001 - asked for again until it is done
             log.warning("cannot recalculate yet: %s", error)
             await anyio.sleep(RETRY_SECONDS[0])

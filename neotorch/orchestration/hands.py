@@ -113,7 +113,10 @@ class Hands:
         if self.worker_type != "neotorch":
             return follow_for_others(client, engine)
         self._worker = NeotorchWorker(
-            work_pool_name=self.pool, name="neotorch", create_pool_if_not_found=False, lanes=self.settings.journeys_at_once
+            work_pool_name=self.pool,
+            name="neotorch",
+            create_pool_if_not_found=False,
+            lanes=self.settings.journeys_at_once,
         )
         self._worker.alone = self.alone
         return self._worker.start(printer=lambda *_: None)

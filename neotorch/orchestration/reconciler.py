@@ -57,9 +57,7 @@ class Outcome:
 class Reconciler:
     """Compares and sets right. `wake` starts a run, here or elsewhere."""
 
-    def __init__(
-        self, engine: Engine, journeys: Journeys, wake: Waker, around: Callable[[], Surroundings]
-    ) -> None:
+    def __init__(self, engine: Engine, journeys: Journeys, wake: Waker, around: Callable[[], Surroundings]) -> None:
         self.engine, self.journeys, self.wake, self.around = engine, journeys, wake, around
         self._one_by_one = asyncio.Lock()
 

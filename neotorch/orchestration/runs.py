@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
@@ -15,7 +16,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Scheduled
 
@@ -48,7 +49,9 @@ class Runs:
 
     async def all(self, *types: StateType) -> AsyncIterator[FlowRun]:
         """Yield all runs of the deployment, or those in states of some types; one request per 200."""
-        states = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))) if types else None
+        states = (
+            FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))) if types else None
+        )
         offset = 0
         while True:
             page = await self.client.read_flow_runs(
@@ -90,22 +93,22 @@ class Journeys(Runs):
             found = await self.by_key(journey_key(self.study, subject))
             if found and found.state_type in REFUSING:
                 await self.client.set_flow_run_state(found.id, Scheduled(message="the journey goes on"), force=True)
-            later = Scheduled(scheduled_time=datetime.now(UTC) + ABANDONED, message="its first wake")
+            later: State[Any] = Scheduled(scheduled_time=datetime.now(UTC) + ABANDONED, message="its first wake")
             self._known[subject] = found or await self._create(subject, later, subject, ())
         return self._known[subject]
 
     async def create_asleep(self, plan: Plan) -> FlowRun:
         """Make a run that sleeps as the plan says; the plan must have no steps left."""
-        state = Scheduled(scheduled_time=plan.until, message=plan.awaiting)
+        state: State[Any] = Scheduled(scheduled_time=plan.until, message=plan.awaiting)
         run = await self._create(plan.subject, state, plan.title, plan.tags)
         self._known[plan.subject] = run
         return run
 
-    async def _create(self, subject: str, state: object, name: str, tags: tuple[str, ...]) -> FlowRun:
+    async def _create(self, subject: str, state: State[Any], name: str, tags: tuple[str, ...]) -> FlowRun:
         return await self.client.create_flow_run_from_deployment(
             self.deployment_id, parameters={"study": self.study, "subject": subject}, state=state, name=name, tags=tags,
             idempotency_key=journey_key(self.study, subject),
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
 
 
 async def wake_elsewhere(client: PrefectClient, run: FlowRun) -> bool:

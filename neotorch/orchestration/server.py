@@ -90,7 +90,9 @@ class PrefectServer:
                 continue
             ended = [t for t in ended if time.monotonic() - t < AGAIN_SECONDS] + [time.monotonic()]
             if len(ended) > MANY_ENDS:
-                raise ServerError(f"the Prefect server has ended {len(ended)} times in a row", str(self.log), _last_lines(self.log))
+                raise ServerError(
+                    f"the Prefect server has ended {len(ended)} times in a row", str(self.log), _last_lines(self.log)
+                )
             log.warning("the Prefect server has ended with code %s; starting it again", self._child.returncode)
             await self._start()
 
@@ -113,9 +115,15 @@ class PrefectServer:
         deadline = time.monotonic() + START_SECONDS
         while not await asyncio.to_thread(healthy, self.api):
             if child.poll() is not None:
-                raise ServerError(f"the Prefect server ended with code {child.returncode}", str(self.log), _last_lines(self.log))
+                raise ServerError(
+                    f"the Prefect server ended with code {child.returncode}", str(self.log), _last_lines(self.log)
+                )
             if time.monotonic() > deadline:
-                raise ServerError(f"the Prefect server has not answered for {START_SECONDS:.0f} s", str(self.log), _last_lines(self.log))
+                raise ServerError(
+                    f"the Prefect server has not answered for {START_SECONDS:.0f} s",
+                    str(self.log),
+                    _last_lines(self.log),
+                )
             await asyncio.sleep(0.1)
 
 
@@ -172,4 +180,3 @@ def _to_template(database: Path) -> None:
         with contextlib.closing(sqlite3.connect(database)) as source, contextlib.closing(sqlite3.connect(part)) as copy:
             source.backup(copy)
         part.replace(template())
-

@@ -60,7 +60,9 @@ async def up(
             # A log in SQLite cannot be shared with workers elsewhere, and here the folder is ours alone.
             alone = worker == "neotorch" and (own is not None or settings.log_url.startswith("sqlite"))
             async with Hands(settings, worker, alone=alone) as hands:
-                ready = Running(api, api.removesuffix("/api"), own is not None, await hands.first_look(on_progress), hands.pool)
+                ready = Running(
+                    api, api.removesuffix("/api"), own is not None, await hands.first_look(on_progress), hands.pool
+                )
                 called = on_ready(ready)
                 if inspect.isawaitable(called):
                     await called

@@ -41,7 +41,9 @@ class Surroundings:
 def judge(plan: Plan, runs: Sequence[FlowRun], key: str, around: Surroundings) -> Verdict:
     """Decide about one patient: exactly one live run, the one with the business key, asleep until the plan's date."""
     own = next((run for run in runs if run.idempotency_key == key), None)
-    extra = tuple(r for r in runs if (own is None or r.id != own.id) and r.state_type in LIVE and r.id not in around.awake)
+    extra = tuple(
+        r for r in runs if (own is None or r.id != own.id) and r.state_type in LIVE and r.id not in around.awake
+    )
     if own is None:
         return Verdict("create", "no run has the patient's key", None, extra)
     action, why = _own(plan, own, around)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
@@ -66,7 +68,7 @@ async def _end(client: PrefectClient, run: FlowRun, around: Surroundings) -> Non
     due = run.next_scheduled_start_time
     if run.state_type is StateType.SCHEDULED:
         if run.auto_scheduled and due and due < around.now and run.state_name == "Late":
-            late = Cancelled(message="its time passed while no worker was running")
+            late: State[Any] = Cancelled(message="its time passed while no worker was running")
             await client.set_flow_run_state(run.id, late, force=True)
     elif around.alone and run.id not in around.awake:
         await client.set_flow_run_state(run.id, Crashed(message="its worker was killed"), force=True)

@@ -251,7 +251,7 @@ def _window(visit: Visit, state: PatientState, study: Study) -> tuple[Window | N
     return None, Because("visit.window", study.version, detail=f"waits for {names}")
 
 
-def _held(visit: Visit, state: PatientState) -> tuple[date, tuple[str, ...]] | None:
+def _held(visit: Visit, state: PatientState) -> tuple[date, tuple[str, ...]] | None:  # noqa: C901 - one line per kind of evidence
     """Return the day on which it took place and the events that show it; facts go before forms."""
     evidence: list[ev.Event] = []
     match visit.held_by:

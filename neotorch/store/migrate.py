@@ -20,9 +20,9 @@ def migrate(engine: Engine) -> None:
     if current_revision(engine) == HEAD_REVISION:
         return  # the usual start: spares alembic's import
     with connect.writing(engine, "migrate") as connection:
-        from alembic import command  # noqa: PLC0415 - needed once in a database's life, and slow to import
-        from alembic.config import Config  # noqa: PLC0415
-        from alembic.util import CommandError  # noqa: PLC0415
+        from alembic import command
+        from alembic.config import Config
+        from alembic.util import CommandError
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))

@@ -28,8 +28,8 @@ def _import_prefect() -> None:
     for name in [n for n in os.environ if n.startswith(("PREFECT_", "NEOTORCH_"))]:
         del os.environ[name]
     environment.prepare(SERVER.home, SERVER.api)
-    import prefect.main  # noqa: F401, PLC0415
-    from prefect.settings import get_current_settings  # noqa: PLC0415
+    import prefect.main  # noqa: F401
+    from prefect.settings import get_current_settings
 
     assert str(get_current_settings().api.url) == SERVER.api
     os.environ.clear()

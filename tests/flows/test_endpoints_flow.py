@@ -15,7 +15,7 @@ from tests.support import course, fact, pathology, screened, surgery
 def recalculations(world: World) -> list[FlowRun]:
     """All runs of the deployment that an event asked for, the newest last."""
     deployment = world.client.read_deployment_by_name("recalculate-endpoints/recalculate-endpoints")
-    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId  # noqa: PLC0415
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 
     found = world.client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])), limit=200

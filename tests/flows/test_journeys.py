@@ -103,6 +103,6 @@ def test_an_operator_cannot_end_a_journey_that_goes_on(world: World, subject: st
 
 
 def _cancelling() -> object:
-    from prefect.states import Cancelling  # noqa: PLC0415
+    from prefect.states import Cancelling
 
     return Cancelling()

@@ -74,8 +74,7 @@ class World:
 
     def run(self, subject: str) -> FlowRun | None:
         """The patient's one run."""
-        found = self.there(self._journeys().by_key(journey_key(self.engine.study.id, subject)))
-        return found
+        return self.there(self._journeys().by_key(journey_key(self.engine.study.id, subject)))
 
     def runs(self, subject: str) -> list[FlowRun]:
         """All runs that were ever made for the subject."""
@@ -114,7 +113,7 @@ class World:
         """Every version of the patient's artifact, the newest first."""
         answer = self.client._client.post(
             "/artifacts/filter", json={"artifacts": {"key": {"any_": [artifact_key(subject)]}}, "sort": "CREATED_DESC"}
-        )  # noqa: SLF001
+        )
         return [Artifact.model_validate(a) for a in answer.json()]
 
     def asleep(self, subject: str, *, seen: bool = True) -> FlowRun:
@@ -221,7 +220,7 @@ def running_world(server: PrefectServer, folder: Path) -> Iterator[World]:
     async def live() -> None:
         async with server, Hands(settings, "neotorch", alone=True) as hands:
             await hands.first_look(lambda *_: None)
-            box["loop"] = hands._loop  # noqa: SLF001
+            box["loop"] = hands._loop
             started.set()
             await asyncio.to_thread(stop.wait)
 

@@ -99,6 +99,13 @@ def test_pcr_waits_while_it_disagrees_with_rcb() -> None:
     assert values.pcr.event_ids == ("NT-001.PATH",)
 
 
+def test_a_newer_report_ends_the_query_about_the_older() -> None:
+    """A new final report counts instead of the one before, so the old contradiction is no longer asked."""
+    newer = pathology(REPORTED, id="NT-001.PATH2")
+    assert asked([*operated(), report(cellularity_pct=10)]) == {"ypt-cellularity", "pcr-rcb"}
+    assert asked([*operated(), report(cellularity_pct=10), newer]) == set()
+
+
 def test_lymphovascular_invasion_alone_is_rcb_0_without_pcr() -> None:
     """The formula has no place for tumour in vessels: RCB-0 and no pCR stand side by side without a query."""
     values = patient_endpoints(state_of([*operated(), report(lymphovascular_invasion=True)]), study(), REPORTED)

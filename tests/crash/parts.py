@@ -1,0 +1,182 @@
+"""A Prefect server that lives through all crash tests, and `neotorch up` in a process that can be killed at a point."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from neotorch.domain import events as ev
+from neotorch.engine import Engine
+from neotorch.orchestration.server import START_SECONDS, choose_port, healthy
+from neotorch.receivers import WebReceiver
+from neotorch.settings import ChannelSettings, Settings
+from tests.support import consent, fact, forms
+
+T = TypeVar("T")
+ROLES = ("coordinator", "investigator", "statistician", "operator")
+PATIENCE_SECONDS = 150.0
+
+
+def until(find: Callable[[], T | None], what: str, account: Callable[[], object] = str) -> T:
+    """Ask again and again until there is something."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        if found := find():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"waited {PATIENCE_SECONDS:.0f} s for {what}; {account()}")
+
+
+class Server:
+    """The Prefect server, asked over HTTP as it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, choose_port("127.0.0.1", 0)
+        self.api = f"http://127.0.0.1:{self.port}/api"
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it on its folder."""
+        code = (
+            "import asyncio, sys; from pathlib import Path; from neotorch.orchestration.server import PrefectServer\n"
+            "async def main():\n"
+            "    async with PrefectServer(Path(sys.argv[1]), '127.0.0.1', int(sys.argv[2])):\n"
+            "        await asyncio.to_thread(sys.stdin.read)\n"
+            "asyncio.run(main())"
+        )
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", code, str(self.folder), str(self.port)], stdin=subprocess.PIPE
+        )
+        end = time.monotonic() + START_SECONDS
+        while not healthy(self.api):
+            assert time.monotonic() < end and self._child.poll() is None, "the Prefect server does not start"
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End it in order."""
+        assert self._child and self._child.stdin
+        self._child.stdin.close()
+        self._child.wait(60)
+
+    def ask(self, path: str, body: dict[str, Any]) -> Any:
+        """POST and read the answer."""
+        request = urllib.request.Request(
+            f"{self.api}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def journeys(self) -> list[dict[str, Any]]:
+        """All runs of the flow patient-journey."""
+        flows = {"name": {"any_": ["patient-journey"]}}
+        return list(self.ask("/flow_runs/filter", {"flows": flows, "limit": 200}))
+
+
+class House:
+    """One installation: data folder, receiver of notices, server, and `neotorch up` as a process."""
+
+    def __init__(self, folder: Path, server: Server, receiver: WebReceiver) -> None:
+        self.folder, self.server, self.receiver = folder, server, receiver
+        channels = [ChannelSettings.model_validate({"name": r, "role": r, "url": receiver.url(f"/{r}")}) for r in ROLES]
+        self.settings = Settings(data_dir=folder, channels=channels)
+        self.engine = Engine.open(self.settings)
+        self._up: subprocess.Popen[bytes] | None = None
+        self._count = 0
+
+    # ── the process ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def up(self, *, crash_at: str = "", wait: bool = True) -> None:
+        """Start `neotorch up`, if it is not running, and wait until it has reconciled."""
+        if self._up and self._up.poll() is None:
+            return
+        channels = [c.model_dump(mode="json") | {"url": c.url.get_secret_value()} for c in self.settings.channels]
+        variables = {
+            "NEOTORCH_DATA_DIR": str(self.folder), "NEOTORCH_CHANNELS": json.dumps(channels),
+            "PREFECT_API_URL": self.server.api, "NEOTORCH_CRASH_AT": crash_at,
+        }  # fmt: skip
+        command = [sys.executable, "-m", "tests.crash.house"]
+        self._up = subprocess.Popen(command, env=os.environ | variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if wait:
+            assert self._up.stdout and self._up.stdout.readline().strip() == b"ready", "neotorch up does not come up"
+
+    def crash_at(self, point: str) -> None:
+        """Have the running process kill itself when it next gets to a point."""
+        assert self._up and self._up.stdin and self._up.stdout
+        self._up.stdin.write(f"{point}\n".encode())
+        self._up.stdin.flush()
+        assert self._up.stdout.readline().strip() == b"armed"
+
+    def crashed(self) -> int:
+        """Wait for the process's end; returns its code."""
+        assert self._up
+        return self._up.wait(PATIENCE_SECONDS)
+
+    def stop(self) -> None:
+        """End the process in order."""
+        if self._up and self._up.poll() is None:
+            self._up.terminate()
+            self._up.wait(60)
+
+    # ── what is recorded, and what became of it ───────────────────────────────────────────────────────────────────
+
+    def new_subject(self) -> str:
+        """A code that has not been used."""
+        self._count += 1
+        return f"NT-{500 + self._count}"
+
+    def tell(self, subject: str) -> None:
+        """Record a screening with missing items and a serious adverse event: facts, queries, notices of three kinds."""
+        today = self.engine.today()
+        held = today - timedelta(9)
+        self._record(
+            consent(today - timedelta(15), subject), *forms("SCR", held, subject, without=["CBC.ANC"]),
+            fact("visit_held", held, subject, visit="SCR"),
+            fact("adverse_event", today, subject, term="COLITIS", grade=3, serious=True, aware=datetime.now(UTC).isoformat()),
+        )  # fmt: skip
+
+    def tell_death(self, subject: str) -> None:
+        """Record something that bears on the endpoints."""
+        today = self.engine.today()
+        self._record(fact("death", today, subject, cause="other"))
+
+    def _record(self, *facts: ev.AnyFact) -> None:
+        refused = [f"{a.fact.id}: {r.what}" for a in self.engine.record(facts) for r in a.refusals]
+        assert not refused, refused
+
+    def asleep(self, subject: str) -> dict[str, Any]:
+        """Wait until the subject has one live run, asleep, that has seen all and has nothing more to do."""
+
+        def find() -> dict[str, Any] | None:
+            live = self.live(subject)
+            plan = self.engine.plan(subject)
+            seen = self.engine.log.journey_seen(subject)[1] >= self.engine.state(subject).position
+            return (
+                live[0] if len(live) == 1 and live[0]["state_type"] == "SCHEDULED" and seen and not plan.steps else None
+            )
+
+        return until(find, f"{subject} to be asleep", lambda: (self.live(subject), self.engine.plan(subject)))
+
+    def live(self, subject: str) -> list[dict[str, Any]]:
+        """The subject's runs that have not ended well."""
+        return [
+            r
+            for r in self.server.journeys()
+            if r["parameters"].get("subject") == subject and r["state_type"] != "COMPLETED"
+        ]
+
+    def effects(self, subject: str, kind: type[ev.Effect]) -> list[Any]:
+        """Effects of one type in the log."""
+        return [r.event for r in self.engine.log.read(subject) if isinstance(r.event, kind)]
+
+    def arrived(self, subject: str) -> Counter[str]:
+        """How often each notice about the subject came in, by key."""
+        return Counter(p.key for p in self.receiver.received if p.key.startswith(subject))

@@ -1,0 +1,120 @@
+"""kill -9 between any two steps of a wake: nothing is lost, nothing doubled beyond what is said, nothing stays Running.
+
+The process that ships kills itself (SIGKILL) at the named point; then it is started again on the same folder and server.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from neotorch.domain import events as ev
+from neotorch.rules.notices import NEVER_LOST
+from tests.crash.parts import House, until
+
+JOURNEY = [
+    "wake-started", "plan-made", "before-step", "before-step:2", "after-step", "after-step:3", "claim-written",
+    "claim-written:2", "sent-not-recorded", "sent-not-recorded:2", "effect-recorded", "before-artifact", "before-sleep", "asleep-before-second-look", "wake-ended",
+]  # fmt: skip
+"""Where a wake can be cut; `:2` is the second time that it gets there."""
+CUT_SENDING = {"claim-written", "sent-not-recorded"}
+
+
+@pytest.mark.parametrize("point", JOURNEY)
+def test_a_wake_killed_at_any_point_is_made_good(house: House, point: str) -> None:
+    """After a kill at the point and a restart the journey sleeps where it should, and each effect is there once."""
+    house.up()
+    house.crash_at(point)
+    subject = house.new_subject()
+    house.tell(subject)
+    assert house.crashed() == -signal.SIGKILL
+    house.up()
+    run = house.asleep(subject)
+    assert run["name"] == house.engine.plan(subject).title
+    check_effects(house, subject, doubt=point.partition(":")[0] in CUT_SENDING)
+
+
+def check_effects(house: House, subject: str, *, doubt: bool) -> None:
+    """Each query is raised once; each notice came in once, but for the one whose sending was cut off."""
+    raised = [e.query for e in house.effects(subject, ev.QueryRaised)]
+    assert len(raised) == len(set(raised)) > 0
+    claims = [(e.key, e.attempt) for e in house.effects(subject, ev.NoticeClaimed)]
+    assert len(claims) == len(set(claims)), "two claims of one attempt"
+    sent = {e.key for e in house.effects(subject, ev.NoticeSent)}
+    in_doubt = {key for key, _ in claims} - sent
+    assert len(in_doubt) <= (1 if doubt else 0), "only a sending that was cut off may stay in doubt"
+    kinds = {notice_kind(key) for key in sent | in_doubt}
+    assert kinds >= {"safety", "query", "reminder"}, "the story is to hold notices of all kinds"
+    for key in sent:
+        assert house.arrived(subject)[key] == 1, key
+    for key in in_doubt:
+        check_in_doubt(house, subject, key)
+
+
+def check_in_doubt(house: House, subject: str, key: str) -> None:
+    """What must not be lost is sent again once the claim has run out, and says so; all else is left to the worklist."""
+    before = house.arrived(subject)[key]
+    assert before <= 1
+    if notice_kind(key) in NEVER_LOST:
+        until(lambda: key in {e.key for e in house.effects(subject, ev.NoticeSent)}, f"{key} to be sent again")
+        assert house.arrived(subject)[key] == before + 1
+    else:
+        assert key in {o.key for o in house.engine.worklist()} or any(
+            key.startswith(o.key) for o in house.engine.worklist()
+        )
+
+
+def notice_kind(key: str) -> str:
+    """What kind of notice a delivery key is about."""
+    if "adverse_event" in key:
+        return "safety"
+    return "query" if "/asked/" in key else "reminder"
+
+
+def test_no_journey_stays_running(house: House) -> None:
+    """After all those kills every journey is asleep, and every patient has one run."""
+    house.up()
+    runs = house.server.journeys()
+    assert {r["state_type"] for r in runs} <= {"SCHEDULED", "COMPLETED"}
+    subjects = [r["parameters"]["subject"] for r in runs]
+    assert sorted(subjects) == sorted(house.engine.subjects())
+
+
+def test_a_recalculation_that_was_killed_is_made_good(house: House) -> None:
+    """Endpoints changed by an event are recorded and told, though the process died between the two."""
+    house.up()
+    subject = house.new_subject()
+    house.tell(subject)
+    house.asleep(subject)
+    house.crash_at("recalculated")
+    house.tell_death(subject)
+    assert house.crashed() == -signal.SIGKILL
+    house.up()
+    until(lambda: recalculated(house, subject), "the recalculation")
+    until(lambda: any("endpoints" in p.key for p in house.receiver.received), "the statistician's notice")
+
+
+def recalculated(house: House, subject: str) -> bool:
+    """Whether a recorded result says something about the subject."""
+    results = [r.event for r in house.engine.log.read() if isinstance(r.event, ev.EndpointsRecalculated)]
+    return any(c.subject == subject for e in results for c in e.changes)
+
+
+def test_a_reconciliation_that_was_killed_is_made_good(house: House) -> None:
+    """A kill at the very start leaves nothing that the next start does not see to."""
+    house.up()
+    house.stop()
+    subject = house.new_subject()
+    house.tell(subject)
+    house.up(crash_at="reconcile-started", wait=False)
+    assert house.crashed() == -signal.SIGKILL
+    house.up()
+    house.asleep(subject)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _end(house: House) -> Iterator[None]:
+    yield
+    house.stop()
