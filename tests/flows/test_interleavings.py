@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from prefect.client.orchestration import get_client
 from prefect.states import Scheduled
 
 import flows.patient_journey
@@ -86,12 +87,15 @@ def test_a_run_that_is_awake_is_not_woken_a_second_time(
     run = world.patient(subject)
     answers: list[bool] = []
 
+    async def from_elsewhere() -> None:
+        async with get_client() as client:
+            answers.append(await wake_elsewhere(client, run))
+
     def reached(name: str) -> None:
-        if name == "before-step" and not answers:
-            waking = asyncio.run_coroutine_threadsafe(
-                wake_elsewhere(world.worker.client, run), asyncio.get_running_loop()
-            )
-            waking.add_done_callback(lambda f: answers.append(f.result()))
+        if name == "before-step" and not answers:  # the journey stands still here until the other one has its answer
+            other = threading.Thread(target=lambda: asyncio.run(from_elsewhere()))
+            other.start()
+            other.join()
 
     monkeypatch.setattr(flows.patient_journey, "crash_point", reached)
     world.tell(world.contact(subject))
