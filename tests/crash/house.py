@@ -1,13 +1,18 @@
-"""`neotorch up` for the crash tests: says `ready`, and takes the name of the next crash point from standard input."""
+"""`neotorch up` for the crash tests: says `ready` and where, and takes the name of the next crash point from stdin.
+
+python -m tests.crash.house [neotorch|process]
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
+from typing import cast
 
-from neotorch.orchestration.up import up
+from neotorch.orchestration.up import Running, WorkerType, up
 from neotorch.settings import load_settings
 
 
@@ -16,12 +21,13 @@ def listen() -> None:
     for line in sys.stdin:
         os.environ["NEOTORCH_CRASH_AT"] = line.strip()
         print("armed", flush=True)  # noqa: T201 - this is the answer
+    os.kill(os.getpid(), signal.SIGTERM)  # the tests are gone
 
 
-def ready(_: object) -> None:
-    """Say that journeys are woken from now on."""
-    print("ready", flush=True)  # noqa: T201 - see above
+def ready(running: Running) -> None:
+    """Say that journeys are woken from now on, where the server is, and what was found at the start."""
+    print(f"ready {running.api} {running.reconciled}", flush=True)  # noqa: T201 - see above
 
 
 threading.Thread(target=listen, daemon=True).start()
-asyncio.run(up(load_settings(), on_ready=ready))
+asyncio.run(up(load_settings(), on_ready=ready, worker=cast("WorkerType", (sys.argv[1:] or ["neotorch"])[0])))

@@ -39,9 +39,10 @@ def until(find: Callable[[], T | None], what: str, account: Callable[[], object]
 class Server:
     """The Prefect server, asked over HTTP as it is."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, choose_port("127.0.0.1", 0)
-        self.api = f"http://127.0.0.1:{self.port}/api"
+    def __init__(self, folder: Path, api: str = "") -> None:
+        """`api`: one that is run by others already."""
+        self.folder, self.port = folder, 0 if api else choose_port("127.0.0.1", 0)
+        self.api = api or f"http://127.0.0.1:{self.port}/api"
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -75,6 +76,10 @@ class Server:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
+    def answers(self) -> bool:
+        """Whether it is there."""
+        return healthy(self.api)
+
     def journeys(self) -> list[dict[str, Any]]:
         """All runs of the flow patient-journey."""
         flows = {"name": {"any_": ["patient-journey"]}}
@@ -82,14 +87,21 @@ class Server:
 
 
 class House:
-    """One installation: data folder, receiver of notices, server, and `neotorch up` as a process."""
+    """One installation: data folder, receiver of notices, server, and `neotorch up` as a process.
 
-    def __init__(self, folder: Path, server: Server, receiver: WebReceiver) -> None:
-        self.folder, self.server, self.receiver = folder, server, receiver
+    Without a `server` it is as users have it: `neotorch up` starts one of its own.
+    """
+
+    def __init__(self, folder: Path, server: Server | None, receiver: WebReceiver, worker: str = "neotorch") -> None:
+        self.folder, self.receiver, self.worker = folder, receiver, worker
+        self._shared = server
+        self.server = server or Server(folder, "-")
         channels = [ChannelSettings.model_validate({"name": r, "role": r, "url": receiver.url(f"/{r}")}) for r in ROLES]
         self.settings = Settings(data_dir=folder, channels=channels)
         self.engine = Engine.open(self.settings)
         self._up: subprocess.Popen[bytes] | None = None
+        self.reconciled = ""
+        """What the last start found, in words."""
         self._count = 0
 
     # ── the process ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -98,15 +110,23 @@ class House:
         """Start `neotorch up`, if it is not running, and wait until it has reconciled."""
         if self._up and self._up.poll() is None:
             return
-        channels = [c.model_dump(mode="json") | {"url": c.url.get_secret_value()} for c in self.settings.channels]
-        variables = {
-            "NEOTORCH_DATA_DIR": str(self.folder), "NEOTORCH_CHANNELS": json.dumps(channels),
-            "PREFECT_API_URL": self.server.api, "NEOTORCH_CRASH_AT": crash_at,
-        }  # fmt: skip
-        command = [sys.executable, "-m", "tests.crash.house"]
+        variables = self.variables() | {"NEOTORCH_CRASH_AT": crash_at}
+        command = [sys.executable, "-m", "tests.crash.house", self.worker]
         self._up = subprocess.Popen(command, env=os.environ | variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if wait:
-            assert self._up.stdout and self._up.stdout.readline().strip() == b"ready", "neotorch up does not come up"
+            assert self._up.stdout
+            word, _, rest = self._up.stdout.readline().decode().strip().partition(" ")
+            assert word == "ready", "neotorch up does not come up"
+            api, _, self.reconciled = rest.partition(" ")
+            self.server = Server(self.folder, api)
+
+    def variables(self) -> dict[str, str]:
+        """The environment of everything that belongs to the installation."""
+        channels = [c.model_dump(mode="json") | {"url": c.url.get_secret_value()} for c in self.settings.channels]
+        shared = {"PREFECT_API_URL": self._shared.api} if self._shared else {}
+        return shared | {
+            "NEOTORCH_DATA_DIR": str(self.folder), "NEOTORCH_CHANNELS": json.dumps(channels), "NEOTORCH_PREFECT_PORT": "0",
+        }  # fmt: skip
 
     def crash_at(self, point: str) -> None:
         """Have the running process kill itself when it next gets to a point."""
@@ -125,6 +145,12 @@ class House:
         if self._up and self._up.poll() is None:
             self._up.terminate()
             self._up.wait(60)
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self._up
+        self._up.kill()
+        self._up.wait()
 
     # ── what is recorded, and what became of it ───────────────────────────────────────────────────────────────────
 
@@ -147,6 +173,10 @@ class House:
         """Record something that bears on the endpoints."""
         today = self.engine.today()
         self._record(fact("death", today, subject, cause="other"))
+
+    def tell_contact(self, subject: str) -> None:
+        """Record something that asks for nothing but to be seen."""
+        self._record(fact("contact", self.engine.today(), subject))
 
     def _record(self, *facts: ev.AnyFact) -> None:
         refused = [f"{a.fact.id}: {r.what}" for a in self.engine.record(facts) for r in a.refusals]
