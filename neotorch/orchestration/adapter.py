@@ -68,3 +68,13 @@ def calm_logs() -> None:
         logger = logging.getLogger(name)
         if not any(isinstance(f, _Asleep) for f in logger.filters):
             logger.addFilter(_Asleep())
+
+
+def first_line(error: BaseException) -> str:
+    """Return kind and first line of an error; Prefect's carry the whole answer of the server behind it."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def loudness(error: BaseException) -> int:
+    """Return the level to log a passing fault at: a server that is busy (503) is tried again and no news."""
+    return logging.INFO if "503" in first_line(error) else logging.WARNING

@@ -22,6 +22,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
 from neotorch.engine import Engine, current_engine
+from neotorch.orchestration.adapter import first_line, loudness
 from neotorch.orchestration.names import JOURNEY
 from neotorch.orchestration.runs import Journeys, request_recalculation, wake_elsewhere
 
@@ -80,7 +81,7 @@ class Dispatcher:
                     pause = LOOK_SECONDS
                 except Exception as error:  # noqa: BLE001 - whatever it is, events must go on being looked for
                     pause = min(pause * 2, 10.0)
-                    log.warning("cannot follow the event log: %s", error)
+                    log.warning("cannot follow the event log: %s", first_line(error))
                 await anyio.sleep(pause)
 
     async def look(self, group: anyio.abc.TaskGroup) -> None:
@@ -133,7 +134,7 @@ class Dispatcher:
         except ObjectNotFound:
             pass
         except Exception as error:  # noqa: BLE001 - a server that is away comes back; the subject stays pending
-            log.warning("cannot wake %s yet: %s", subject, error)
+            log.log(loudness(error), "cannot wake %s yet: %s", subject, first_line(error))
         return False
 
     def _endpoints_due(self) -> bool:
@@ -149,7 +150,7 @@ class Dispatcher:
                 partial(request_recalculation, self.journeys.client, self.engine.study.id, self.position)
             )
         except Exception as error:  # noqa: BLE001 - asked for again until it is done
-            log.warning("cannot recalculate yet: %s", error)
+            log.log(loudness(error), "cannot recalculate yet: %s", first_line(error))
             await anyio.sleep(RETRY_SECONDS[0])
             self.ask_endpoints()
         finally:

@@ -21,6 +21,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelled, Scheduled
 
 from neotorch.engine import Engine
+from neotorch.orchestration.adapter import first_line, loudness
 from neotorch.orchestration.dispatcher import Waker, in_engine
 from neotorch.orchestration.names import journey_key
 from neotorch.orchestration.runs import Journeys
@@ -111,7 +112,7 @@ class Reconciler:
             self.journeys.forget(subject)  # deleted meanwhile; the next look makes a new one
         except (PrefectHTTPStatusError, httpx.TransportError) as error:
             # one refusal of a busy server must not leave all the others unlooked at; the next look tries again
-            log.warning("%s: could not %s yet: %s", subject, verdict.action, str(error).splitlines()[0])
+            log.log(loudness(error), "%s: could not %s yet: %s", subject, verdict.action, first_line(error))
 
     async def _ready(self, run: FlowRun, verdict: Verdict) -> FlowRun:
         if verdict.action == "revive":

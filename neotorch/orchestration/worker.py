@@ -23,6 +23,7 @@ from prefect.states import Cancelled
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
 from neotorch.orchestration import adapter
+from neotorch.orchestration.adapter import first_line, loudness
 from neotorch.orchestration.names import JOURNEY
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class NeotorchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, NeotorchRes
             try:
                 ran = await self._start(await find())
             except Exception as error:  # noqa: BLE001 - a server that is away must not end the lane
-                log.warning("a journey could not be woken: %s: %s", type(error).__name__, error)
+                log.log(loudness(error), "a journey could not be woken yet: %s", first_line(error))
             if not waiting.done():
                 waiting.set_result(ran)
 
@@ -162,7 +163,7 @@ class NeotorchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, NeotorchRes
             except ObjectNotFound:
                 raise
             except Exception as error:  # noqa: BLE001 - the run's state on the server says so, too
-                log.warning("run %s (%s) ended with %s: %s", run.name, run.id, type(error).__name__, error)
+                log.warning("run %s (%s) ended with %s", run.name, run.id, first_line(error))
             finally:
                 del self.awake[run.id]
         if scope.cancelled_caught:
