@@ -1,216 +1,238 @@
-"""What the demo plays live: five things that happen in every trial, and what the engine makes of each."""
+"""What the demo plays live: things that happen in every trial, each to a patient to whom it can happen today.
+
+An act is nothing but facts, recorded as `neotorch record` would; all that follows from them is the engine's doing.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from neotorch.cli.output import out, table
 from neotorch.domain import events as ev
 from neotorch.domain.state import PatientState
 from neotorch.engine import Engine
-from neotorch.receivers import MailReceiver, WebReceiver
+from neotorch.rules import Duties
+from neotorch.rules.schedule import VisitPlan
+from neotorch.simulation.values import value
 
-PATIENCE_SECONDS = 30.0
-GUEST = "NT-901"
-"""A patient who joins while the demo runs."""
+LONGEST_SHIFT_DAYS = 12
 
 
 @dataclass(frozen=True)
 class Act:
-    """Facts to record, and what it shows. `endpoints`: wait for the recalculation too."""
+    """Facts about one patient, and what they mean. `endpoints`: the trial's figures follow."""
 
     title: str
-    facts: Sequence[ev.AnyFact]
+    tale: str
+    facts: tuple[ev.AnyFact, ...]
     endpoints: bool = False
 
-
-def play(engine: Engine, mail: MailReceiver, web: WebReceiver) -> None:
-    """Play all acts, each with what fired, why, and how long it took."""
-    for number, make in enumerate((enters_window, missing_item, pathology_report, recurrence, surgery_corrected), 1):
-        act = make(engine)
-        out.rule(f"{number}. {act.title}", align="left")
-        _play(engine, act, mail, web)
+    @property
+    def subject(self) -> str:
+        """The patient's code."""
+        return self.facts[0].subject
 
 
-def _play(engine: Engine, act: Act, mail: MailReceiver, web: WebReceiver) -> None:
-    subject = act.facts[0].subject
-    before, mails, posts = engine.head(), len(mail.received), len(web.received)
-    targets = _targets(engine, subject)
-    began = time.monotonic()
-    refused = [a for a in engine.record(act.facts) if a.outcome == "refused"]
-    if refused:
-        raise RuntimeError(f"the demo's own fact was refused: {refused[0].refusals[0].what}")
-    recorded = time.monotonic() - began
-    why = {step.key: step.why for step in engine.plan(subject).steps}
-    _wait(lambda: _quiet(engine, subject))
-    woken = time.monotonic() - began
-    if act.endpoints:
-        _wait(lambda: _told(engine, before))
-    rows = [(name, why.get(key, reason)) for name, key, reason in _fired(engine, before)]
-    table(f"{subject}: what fired", ("what", "because"), rows)
-    moved = [
-        (code, old, new)
-        for code, old in targets.items()
-        if (new := _targets(engine, subject).get(code)) not in (old, None)
+Patient = tuple[PatientState, Duties]
+
+
+def visit_enters_window(engine: Engine) -> Act | None:
+    """A cycle is put off, so that its new window opens now."""
+    today = engine.today()
+    ready = [
+        (abs((plan.window.target - today).days), state, plan)
+        for state, plan in _next_cycles(engine)
+        if plan.window and today - timedelta(4) <= plan.window.target <= today + timedelta(2)
     ]
-    if moved:
-        table(f"{subject}: {len(moved)} dates moved", ("visit", "was", "is"), moved)
-    took = f"recorded in {1000 * recorded:.0f} ms, journey asleep again after {1000 * woken:.0f} ms"
-    if act.endpoints:
-        took += f", endpoints told after {1000 * (time.monotonic() - began):.0f} ms"
-    received = f"{len(mail.received) - mails} mails and {len(web.received) - posts} web notices arrived"
-    out.print(f"{took}; {received}.", style="green", highlight=False)
-
-
-def _wait(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not done() and time.monotonic() < end:
-        time.sleep(0.02)
-
-
-def _quiet(engine: Engine, subject: str) -> bool:
-    return engine.log.journey_seen(subject)[1] >= engine.state(subject).position and not engine.plan(subject).steps
-
-
-def _told(engine: Engine, since: int) -> bool:
-    return any(isinstance(r.event, ev.NoticeSent) and r.event.subject is None for r in engine.log.read(after=since))
-
-
-def _fired(engine: Engine, since: int) -> Iterator[tuple[str, str, str]]:
-    """Yield (what, key, reason) of everything recorded since a log position."""
-    for row in engine.log.read(after=since):
-        match row.event:
-            case ev.QueryRaised() as e:
-                yield f"query: {', '.join(e.items)} missing at {e.visit}", e.query, e.kind
-            case ev.QueryClosed() as e:
-                yield f"query closed: {e.query}", e.query, "the data answer it"
-            case ev.NoticeSent() as e:
-                yield f"told {e.role} by {e.channel}", e.key, e.key.removeprefix(ev.ENGINE_ID)
-            case ev.EndpointsRecalculated() as e:
-                for change in e.changes:
-                    yield f"{change.subject or 'trial'} {change.field}", e.id, f"{change.old} -> {change.new}"
-            case ev.Fact() as e:
-                yield f"recorded {e.type.replace('_', ' ')}", e.id, f"event {e.id}"
-            case _:
-                pass
-
-
-def _targets(engine: Engine, subject: str) -> dict[str, date]:
-    if subject not in engine.subjects():
-        return {}
-    _, due = engine.duties(subject)
-    return {p.code: p.window.target for p in due.plans if p.window and p.held_on is None and p.status != "not_expected"}
-
-
-def _fact(engine: Engine, subject: str, kind: str, on: date, tail: str, **fields: Any) -> ev.AnyFact:
-    body = {"study": engine.study.id, "subject": subject, "type": kind, "occurred": on, "id": f"live/{subject}/{tail}",
-            "actor": "crc01", **fields}  # fmt: skip
-    return ev.FACT.validate_python(body)
-
-
-# ── the five acts ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def enters_window(engine: Engine) -> Act:
-    """A late-entered first dose, six days ago: the window of day 8 is open."""
-    first = engine.today() - timedelta(6)
-    site = engine.study.sites[0].code
-    drugs = [{"drug": "chemotherapy"}, {"drug": "anlotinib", "dose": 12.0}]
-    facts = [
-        _fact(engine, GUEST, "consent", first - timedelta(12), "ICF", site=site, icf_version="2.1"),
-        _fact(engine, GUEST, "eligibility", first - timedelta(3), "ELIG", eligible=True),
-        _fact(engine, GUEST, "enrolment", first - timedelta(3), "ENR", planned_start=first),
-        _fact(engine, GUEST, "cycle_given", first, "C1D1", cycle=1, drugs=drugs),
-    ]  # fmt: skip
-    return Act("A visit enters its window: C1D8 of a patient whose first dose is recorded late", facts)
-
-
-def missing_item(engine: Engine) -> Act:
-    """The vital signs of C1D1, without the systolic pressure."""
-    on = engine.today() - timedelta(6)
-    items = {"DBP": 78, "WEIGHT": 61.5, "ECOG": 0}
-    fact = _fact(engine, GUEST, "form_received", on, "C1D1-VITALS", visit="C1D1", form="VITALS", items=items)
-    return Act("A form arrives with a missing item: systolic pressure at C1D1", [fact])
-
-
-def pathology_report(engine: Engine) -> Act:
-    """A complete response, for somebody operated whose report is awaited."""
-    states = _states(engine)
-    waiting = [s for s in states if s.surgery and not s.pathologies and not s.death and not s.withdrawal]
-    state = max(waiting, key=lambda s: s.subject) if waiting else None
-    facts: list[ev.AnyFact] = []
-    if state is None:  # nobody waits: somebody at the end of treatment is operated first
-        state = next(s for s in reversed(states) if len(s.cycles) == engine.study.cycles.count and not s.surgery)
-        on = max(c.occurred for c in state.cycles.values()) + timedelta(22)
-        facts.append(
-            _fact(
-                engine,
-                state.subject,
-                "surgery",
-                min(on, engine.today()),
-                "SURG",
-                breast="mastectomy",
-                axilla="sentinel",
-                margin="clear",
-            )
-        )
-    six = {
-        "d1_mm": 0.0,
-        "d2_mm": 0.0,
-        "cellularity_pct": 0.0,
-        "in_situ_pct": 0.0,
-        "nodes_positive": 0,
-        "largest_met_mm": 0.0,
-    }
-    report = {"ypt": "ypT0", "ypn": "ypN0", "nodes_removed": 4, "miller_payne": 5, **six}
-    facts.append(_fact(engine, state.subject, "pathology", engine.today(), "PATH", **report))
-    return Act("A pathology report arrives: ypT0 ypN0", facts, endpoints=True)
-
-
-def recurrence(engine: Engine) -> Act:
-    """A distant recurrence, found yesterday."""
-    free = [s for s in _following(engine) if not s.recurrences]
+    if not ready:
+        return None
+    _, state, plan = min(ready, key=lambda r: (r[0], r[1].subject))
+    assert plan.window is not None
+    zone = ZoneInfo(engine.study.site(state.site).time_zone)
+    early = engine.clock().astimezone(zone).hour < engine.study.reminders.hour  # today's reminders have yet to go out
+    until = today + timedelta(plan.visit.timing[0].window_days_before - early)
     fact = _fact(
-        engine, free[0].subject, "recurrence", engine.today() - timedelta(1), "REC", site="distant", basis="biopsy"
-    )
-    return Act("A distant recurrence is recorded", [fact], endpoints=True)
+        engine, state, "cycle_delayed", today, f"{plan.code}-delay", cycle=plan.visit.cycle, until=until,
+        cause="neutropenia",
+    )  # fmt: skip
+    tale = f"{plan.code} of {state.subject} is put off from {plan.window.target} to {until}: its window opens now."
+    return Act("A visit enters its window", tale, (fact,))
 
 
-def surgery_corrected(engine: Engine) -> Act:
-    """The surgery was five days earlier than recorded."""
-    states = [s for s in reversed(_following(engine)) if not s.recurrences]
-    state = next((s for s in states if _has_told_dates(engine, s)), states[0])
+def item_is_missing(engine: Engine) -> Act | None:
+    """A cycle's day 1 is entered some days late, and one value of the blood count is not there."""
+    latest = engine.today() - timedelta(engine.study.queries.raise_after_days)
+    ready = [(p.window.target, s, p) for s, p in _next_cycles(engine) if p.window and p.window.opens <= latest]
+    if not ready:
+        return None
+    target, state, plan = min(ready, key=lambda r: (r[0], r[1].subject))
+    on = min(target, latest)
+    number = plan.visit.cycle or 1
+    facts = [_fact(engine, state, "cycle_given", on, plan.code, cycle=number, drugs=_drugs(engine, state, number))]
+    items = _answers(engine, state, plan)
+    form = max(items, key=lambda f: len(items[f]) + 10 * ("ANC" in items[f]))  # neutrophils, if they are due at all
+    item = next(iter(items[form]))
+    del items[form][item]
+    facts += [_form(engine, state, plan.code, on, f, answers) for f, answers in items.items() if answers]
+    tale = f"{plan.code} of {state.subject}, held on {on}, is entered today: {len(facts) - 1} forms, without {item}."
+    return Act("A form lacks an item", tale, tuple(facts))
+
+
+def item_is_supplied(engine: Engine) -> Act | None:
+    """The value that was missing comes in."""
+    asked = [
+        (trail.raised_at[trail.round], state, trail.raised[trail.round])
+        for state, _ in _patients(engine)
+        for trail in state.queries.values()
+        if trail.open and trail.raised[trail.round].kind == "missing"
+    ]
+    found = max(asked, key=lambda a: a[0], default=None)
+    if found is None or found[2].visit is None:
+        return None
+    _, state, query = found
+    visit, form, item = str(query.visit), query.query.rpartition("/")[2], query.items[0]
+    definition = engine.study.form_by_code[form]
+    held = next(p.held_on for p in engine.duties(state.subject)[1].plans if p.code == visit)
+    if definition.event is not None or held is None:
+        return None
+    answers = {i: value(Random(state.subject), i, definition.items[i]) for i in query.items}  # noqa: S311 - a story
+    fact = _form(engine, state, visit, held, form, answers, tail="-supplied")
+    return Act("The item is supplied", f"The site sends {item} of {visit} after all.", (fact,))
+
+
+def pathology_arrives(engine: Engine) -> Act | None:
+    """A complete response, of somebody operated whose report is awaited."""
+    waiting = [s for s, d in _patients(engine) if s.surgery and not s.pathologies and not d.ended]
+    if not waiting:
+        return None
+    state = min(waiting, key=lambda s: (s.surgery.occurred if s.surgery else date.max, s.subject))
+    report = {
+        "ypt": "ypT0", "ypn": "ypN0", "d1_mm": 16.0, "d2_mm": 11.0, "cellularity_pct": 0.0, "in_situ_pct": 0.0,
+        "nodes_positive": 0, "nodes_removed": 4, "largest_met_mm": 0.0, "miller_payne": 5,
+    }  # fmt: skip
+    fact = _fact(engine, state, "pathology", engine.today(), "PATH", **report)
     assert state.surgery is not None
-    body = state.surgery.body | {
-        "id": f"live/{state.subject}/SURG-2",
-        "corrects": state.surgery.id,
-        "reason": "date misread on the report",
-    }
-    body["occurred"] = str(state.surgery.occurred - timedelta(5))
-    return Act("The date of a surgery is corrected: every later visit moves", [ev.FACT.validate_python(body)])
+    tale = f"{state.subject}, operated on {state.surgery.occurred}: ypT0 ypN0, a scar of 16 x 11 mm, no cancer in it."
+    return Act("A pathology report arrives", tale, (fact,), endpoints=True)
 
 
-def _has_told_dates(engine: Engine, state: PatientState) -> bool:
-    """Whether somebody was told the date of a follow-up visit that is still to come."""
-    _, due = engine.duties(state.subject)
-    coming = [p.code for p in due.plans if p.code.startswith("FU") and p.status in ("planned", "open")]
-    return any(
-        key.startswith(f"{state.subject}/{code}/") and t.sent for code in coming for key, t in state.notices.items()
-    )
+def recurrence_is_found(engine: Engine) -> Act | None:
+    """A distant recurrence, found yesterday by imaging."""
+    on = engine.today() - timedelta(1)
+    free = [s for s in _followed(engine) if not s.recurrences and max(f.occurred for f in s.facts) < on]
+    if not free:
+        return None
+    state = max(free, key=lambda s: (_worst_class_first(engine, s), s.subject))
+    fact = _fact(engine, state, "recurrence", on, "RECUR", site="distant", basis="imaging")
+    assert state.surgery is not None
+    months = (on - state.surgery.occurred).days / 30.4375
+    tale = f"{state.subject}, {months:.0f} months after surgery: distant metastases on imaging of {on}."
+    return Act("A recurrence is found", tale, (fact,), endpoints=True)
 
 
-def _states(engine: Engine) -> list[PatientState]:
-    return [engine.state(s) for s in engine.subjects() if s != GUEST]
+def surgery_date_is_corrected(engine: Engine) -> Act | None:
+    """An operation was some days later than recorded; chosen so that a visit already announced has a new date."""
+    shifts = [(*found, s) for s in _followed(engine) if (found := _shift(engine, s))]
+    if shifts:
+        days, told, state = min(shifts, key=lambda f: (f[0], f[2].subject))
+        tail = f" {told.code} on {told.window.target if told.window else ''} has been announced."
+    else:
+        followed = _followed(engine)
+        if not followed:
+            return None
+        days, state, tail = 1, followed[-1], ""
+    surgery = state.surgery
+    assert surgery is not None
+    on = surgery.occurred + timedelta(days)
+    fields = {k: v for k, v in surgery.body.items() if k in ("breast", "axilla", "margin")}
+    why = "the day of admission had been entered"
+    fact = _fact(engine, state, "surgery", on, "SURG-corrected", corrects=surgery.id, reason=why, **fields)
+    tale = f"{state.subject} was operated on {on}, not on {surgery.occurred}.{tail}"
+    return Act("A surgery's date is corrected", tale, (fact,))
 
 
-def _following(engine: Engine) -> list[PatientState]:
-    found = []
+ACTS: tuple[Callable[[Engine], Act | None], ...] = (
+    visit_enters_window, item_is_missing, item_is_supplied, pathology_arrives, recurrence_is_found,
+    surgery_date_is_corrected,
+)  # fmt: skip
+"""In the order in which they are played."""
+
+
+# ── who it can happen to ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _patients(engine: Engine) -> Iterator[Patient]:
     for subject in engine.subjects():
-        state, due = engine.duties(subject)
-        if due.phase == "follow_up" and not due.ended and state.surgery and not state.lost:
-            found.append(state)
-    return found
+        yield engine.duties(subject)
+
+
+def _next_cycles(engine: Engine) -> Iterator[tuple[PatientState, VisitPlan]]:
+    """Yield patients on treatment with the next cycle's day 1, unless it has been put off."""
+    for state, due in _patients(engine):
+        following = max(state.cycles, default=0) + 1
+        plan = next((p for p in due.plans if p.visit.cycle == following and p.visit.held_by == "cycle"), None)
+        if due.phase == "treatment" and plan and plan.window and following not in state.delays:
+            yield state, plan
+
+
+def _followed(engine: Engine) -> list[PatientState]:
+    return [
+        s for s, d in _patients(engine)
+        if d.phase == "follow_up" and not d.ended and s.surgery and s.pathologies and not s.lost and not s.recurrences
+    ]  # fmt: skip
+
+
+def _worst_class_first(engine: Engine, state: PatientState) -> float:
+    values = engine.patient_endpoints(state, engine.today())
+    return values.rcb.index or 0.0 if values.rcb else 0.0
+
+
+def _shift(engine: Engine, state: PatientState) -> tuple[int, VisitPlan] | None:
+    """Return by how many days the surgery must move to take a visit that was announced out of its open window."""
+    assert state.surgery is not None
+    room = min((p.occurred for p in state.pathologies), default=engine.today()) - state.surgery.occurred
+    for plan in engine.duties(state.subject)[1].plans:
+        if plan.held_on or plan.window is None or plan.status not in ("open", "due", "late"):
+            continue
+        days = (engine.today() - plan.window.opens).days + 1
+        key = f"{state.subject}/{plan.code}/"
+        told = any(k.startswith(key) and f"/{plan.window.target}/" in k and t.sent for k, t in state.notices.items())
+        hangs = plan.because.anchor is not None and plan.because.anchor.name == "surgery"
+        if told and hangs and days <= min(LONGEST_SHIFT_DAYS, room.days):
+            return days, plan
+    return None
+
+
+# ── facts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _fact(engine: Engine, state: PatientState, kind: str, on: date, tail: str, **fields: Any) -> ev.AnyFact:
+    head = {"type": kind, "id": f"live/{state.subject}-{tail}", "study": engine.study.id, "subject": state.subject}
+    return ev.FACT.validate_python({**head, "occurred": on, "actor": "crc.01", **fields})
+
+
+def _form(  # noqa: PLR0917 - what a form consists of
+    engine: Engine, state: PatientState, visit: str, on: date, form: str, items: dict[str, Any], tail: str = ""
+) -> ev.AnyFact:
+    return _fact(engine, state, "form_received", on, f"{visit}-{form}{tail}", visit=visit, form=form, items=items)
+
+
+def _answers(engine: Engine, state: PatientState, plan: VisitPlan) -> dict[str, dict[str, Any]]:
+    """Return form -> item -> an ordinary answer, for all that is due at the visit."""
+    rng = Random(f"{state.subject}/{plan.code}")  # noqa: S311 - a story
+    forms = [(due, engine.study.form_by_code[due.form]) for due in plan.visit.due]
+    return {
+        form.code: {i: value(rng, i, form.items[i]) for i in due.items or form.items}
+        for due, form in forms if form.event is None
+    }  # fmt: skip
+
+
+def _drugs(engine: Engine, state: PatientState, number: int) -> list[dict[str, Any]]:
+    """Return the drugs planned for a cycle, without those that were stopped."""
+    stopped = {c.drug for c in state.dose_changes if c.action == "stopped"}
+    planned = [d for d in engine.study.drugs if number in d.cycles and d.code not in stopped]
+    return [{"drug": d.code, "dose": d.dose} if d.dose else {"drug": d.code} for d in planned]

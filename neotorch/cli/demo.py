@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
+import json
 import os
 import shutil
 import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from cyclopts.types import NonNegativeInt, PositiveInt
+from cyclopts.types import NonNegativeInt
+from cyclopts.validators import Number
 
 from neotorch.cli.endpoints import show
+from neotorch.cli.inbox import Inbox
 from neotorch.cli.output import out
 from neotorch.cli.up import Bars, steps
+from neotorch.domain.calendar import local_date
 from neotorch.domain.errors import BadInput
-from neotorch.engine import Engine
-from neotorch.receivers import MailReceiver, WebReceiver
+from neotorch.engine import Engine, utc_now
 from neotorch.settings import Settings, load_settings, load_study
 
 if TYPE_CHECKING:
     from neotorch.orchestration.up import Running
 
 MARKER = "this-folder-is-made-by-neotorch-demo"
+MOST = 500
+"""Patients. Each adds about 0.6 s to the rehearsal and 0.2 s to the start."""
 
 
 def demo(
     *,
     exit: Annotated[bool, Parameter(negative="")] = False,  # noqa: A002 - the option's name
-    seed: NonNegativeInt = 1,
-    patients: PositiveInt = 60,
+    seed: NonNegativeInt = 15,
+    patients: Annotated[int, Parameter(validator=Number(gte=1, lte=MOST))] = 60,
     data_dir: Path = Path(".neotorch-demo"),
     port: int = 0,
 ) -> int:
@@ -51,76 +61,108 @@ def demo(
         Port of the Prefect UI; 0: any free one.
     """
     began = time.monotonic()
-    folder = data_dir.expanduser().absolute()
-    _fresh(folder)
-    with MailReceiver() as mail, WebReceiver() as web:
-        settings = _settings(folder, mail, web, port)
-        for name in [n for n in os.environ if n.startswith(("NEOTORCH_", "PREFECT_"))]:
-            del os.environ[name]  # a demo touches nobody's real server, log or channels
+    folder = data_dir.expanduser().resolve()
+    with _fresh(folder), Inbox(folder / "inbox") as inbox:
+        _alone(folder)
+        settings = _settings(folder, inbox, port)
         with steps() as progress:
             bars = Bars(progress)
-            engine = _rehearse(settings, seed, patients, bars)
-            out.print(
-                f"Rehearsed {patients} patients: {engine.head()} events in the log, "
-                f"{len(engine.worklist())} lines on today's worklist.", highlight=False,
-            )  # fmt: skip
-            engine.log.close()
-            asyncio.run(_live(settings, bars, mail, web, began=began, leave=exit))
+            _rehearse(settings, seed, patients, bars)
+            asyncio.run(_live(settings, bars, inbox, began=began, leave=exit))
     return 0
 
 
-def _fresh(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARKER).exists():
-            todo = "Name another folder with --data-dir."
-            raise BadInput("is there already and was not made by a demo", str(folder), todo)
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).touch()
+@contextlib.contextmanager
+def _fresh(folder: Path) -> Iterator[None]:
+    """Empty the folder, if an earlier demo made it and has ended, and hold it while this one runs."""
+    marker = folder / MARKER
+    if folder.exists() and not (folder.is_dir() and (marker.exists() or not any(folder.iterdir()))):
+        raise BadInput("is there already and was not made by a demo", str(folder), "Name another with --data-dir.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = marker.open("a")
+    except OSError as error:
+        todo = "Name another folder with --data-dir."
+        raise BadInput(f"cannot be written ({error.strerror})", str(folder), todo) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            todo = "End that one, or name another folder with --data-dir."
+            raise BadInput("a demo is running there", str(folder), todo) from None
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry != marker:
+                entry.unlink()
+        yield
 
 
-def _settings(folder: Path, mail: MailReceiver, web: WebReceiver, port: int) -> Settings:
-    def channel(name: str, role: str, url: str, language: str) -> dict[str, str]:
+def _alone(folder: Path) -> None:
+    """Leave the user's own configuration behind: a demo touches nobody's server, log or channels."""
+    for name in [n for n in os.environ if n.startswith(("NEOTORCH_", "PREFECT_"))]:
+        del os.environ[name]
+    os.chdir(folder)  # where there is no neotorch.toml
+
+
+def _settings(folder: Path, inbox: Inbox, port: int) -> Settings:
+    def channel(name: str, role: str, url: str, language: str = "en") -> dict[str, str]:
         return {"name": name, "role": role, "url": url, "language": language}
 
+    mail, web = inbox.mail, inbox.web
     return load_settings(
         data_dir=folder,
         prefect_port=port,
         channels=[
             channel("coordinator-mail", "coordinator", mail.url("coordinator@example.org"), "zh"),
-            channel("investigator-mail", "investigator", mail.url("investigator@example.org"), "en"),
-            channel("statistician-mail", "statistician", mail.url("statistician@example.org"), "en"),
-            channel("operator-web", "operator", web.url("/operators"), "en"),
+            channel("investigator-mail", "investigator", mail.url("investigator@example.org")),
+            channel("investigator-web", "investigator", web.url("/investigators")),
+            channel("statistician-mail", "statistician", mail.url("statistician@example.org")),
+            channel("operator-web", "operator", web.url("/operators")),
         ],
     )
 
 
-def _rehearse(settings: Settings, seed: int, patients: int, bars: Bars) -> Engine:
-    from neotorch.engine import utc_now
+def _rehearse(settings: Settings, seed: int, patients: int, bars: Bars) -> None:
+    from neotorch.domain.events import Fact
     from neotorch.rehearsal import rehearse
-    from neotorch.simulation import simulate
+    from neotorch.simulation import STAGES, simulate
+    from neotorch.simulation.stages import stage
 
     study, now = load_study(settings), utc_now()
-    dated = simulate(study, patients=patients, seed=seed, until=(now - timedelta(days=1)).date())
-    return rehearse(settings, dated, now, progress=lambda done, total: bars("rehearsal", done, total))
+    yesterday = local_date(now, study.sites[0].time_zone) - timedelta(days=1)
+    bars("synthetic trial", 0, 1)
+    dated = simulate(study, patients=patients, seed=seed, until=yesterday)
+    bars("synthetic trial", 1, 1)
+    engine = rehearse(settings, dated, now, progress=lambda done, total: bars("rehearsal", done, total))
+    rows = engine.log.read()
+    effects = Counter(r.event.type for r in rows if not isinstance(r.event, Fact))
+    months = (now - rows[0].recorded_at).days / 30.4375
+    out.print(
+        f"Rehearsed {patients} patients over {months:.0f} months: {len(dated)} facts, "
+        f"{effects['query_raised']} queries, {effects['notice_sent']} notices, "
+        f"{effects['endpoints_recalculated']} changed results.", highlight=False,
+    )  # fmt: skip
+    stages = Counter(stage(engine.state(s), study, yesterday) for s in engine.subjects())
+    out.print("Today " + ", ".join(f"{stages[s]} {s}" for s in STAGES if stages[s]) + ".", highlight=False)
+    engine.log.close()
 
 
-async def _live(
-    settings: Settings, bars: Bars, mail: MailReceiver, web: WebReceiver, *, began: float, leave: bool
-) -> None:
-    from neotorch.cli.acts import play
+async def _live(settings: Settings, bars: Bars, inbox: Inbox, *, began: float, leave: bool) -> None:
+    from neotorch.cli.live import play
     from neotorch.orchestration.up import up
 
     stop = asyncio.Event()
 
     async def ready(running: Running) -> None:
         bars.stop()
-        out.print(f"Prefect is up: {running.ui}  ({running.reconciled})", highlight=False)
-        out.print(f"Ready after {time.monotonic() - began:.0f} s.", style="bold", highlight=False)
+        out.print(f"Prefect is up: {running.ui}", highlight=False, soft_wrap=True)
+        out.print(f"Ready after {time.monotonic() - began:.0f} s; journeys: {running.reconciled}.", highlight=False)
+        out.print()
         engine = Engine.open(settings)
-        await asyncio.to_thread(play, engine, mail, web)
+        await asyncio.to_thread(play, engine, inbox)
         show(engine.endpoints(), engine)
-        _addresses(running, settings, mail, web)
+        _addresses(running, settings, inbox, len(engine.worklist()))
         if leave:
             stop.set()
         else:
@@ -129,13 +171,33 @@ async def _live(
     await up(settings, on_ready=ready, on_progress=bars, stop=stop)
 
 
-def _addresses(running: Running, settings: Settings, mail: MailReceiver, web: WebReceiver) -> None:
+def _addresses(running: Running, settings: Settings, inbox: Inbox, lines: int) -> None:
+    ask = f"NEOTORCH_DATA_DIR={settings.data_dir} neotorch"
     rows: list[tuple[str, Any]] = [
         ("Prefect UI", running.ui),
-        ("journeys asleep", f"{running.ui}/deployments, then patient-journey, then Upcoming"),
-        ("received", f"{len(mail.received)} mails, {len(web.received)} web notices"),
-        ("worklist", f"NEOTORCH_DATA_DIR={settings.data_dir} neotorch worklist"),
-        ("one patient", f"NEOTORCH_DATA_DIR={settings.data_dir} neotorch patient NT-001"),
+        ("journeys asleep", _upcoming(running)),
+        (
+            "inbox",
+            f"{inbox.folder}: {_many(len(inbox.mail.received), 'mail')}, {_many(len(inbox.web.received), 'web notice')}",
+        ),
+        (f"worklist ({lines})", f"{ask} worklist"),
+        ("one patient", f"{ask} patient NT-001"),
+        ("why", f"{ask} explain NT-001/pcr"),
     ]
+    out.print()
     for what, where in rows:
         out.print(f"  {what:<16} {where}", highlight=False, soft_wrap=True)
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _upcoming(running: Running) -> str:
+    """Return the page on which Prefect lists the sleeping journeys."""
+    ask = f"{running.api}/deployments/name/patient-journey/patient-journey"
+    try:
+        with urllib.request.urlopen(ask, timeout=5) as answer:  # noqa: S310 - the server that has just been started
+            return f"{running.ui}/deployments/deployment/{json.load(answer)['id']}?tab=Upcoming"
+    except (OSError, ValueError, KeyError):
+        return f"{running.ui}/deployments, then patient-journey, then Upcoming"

@@ -31,7 +31,7 @@ MOST = 2000
 def simulate(
     *,
     patients: Annotated[int, Parameter(validator=Number(gte=1, lte=MOST))] = 60,
-    seed: NonNegativeInt = 1,
+    seed: NonNegativeInt = 15,
     until: str | None = None,
     out: Path | None = None,
     summary: Annotated[bool, Parameter(negative="")] = False,
