@@ -14,10 +14,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 from prefect.utilities.annotations import quote
 
+from flows.tell_operators import tell_all
+from neotorch.domain.statistics import Interval
 from neotorch.engine import Recalculation, crash_point, current_engine
 from neotorch.orchestration import names
 from neotorch.orchestration.dispatcher import in_engine
-from neotorch.plan import Step
+from neotorch.rules.endpoints import TrialResult
 
 
 @flow(name=names.RECALCULATION, persist_result=False, retries=0)
@@ -27,8 +29,7 @@ async def recalculate_endpoints(trigger: Literal["event", "nightly", "rebuild"] 
     found = await recalculate(trigger)
     crash_point("recalculated")
     await publish(quote(found))  # type: ignore[call-overload]  # a quoted value is unquoted by Prefect
-    for step in await in_engine(current_engine().trial_plan):
-        await tell.with_options(task_run_name=step.name)(quote(step), return_state=True)  # type: ignore[misc]  # Prefect types the sync form
+    await tell_all()
     return Completed(message=_words(found))
 
 
@@ -41,17 +42,23 @@ async def recalculate(trigger: Literal["event", "nightly", "rebuild"]) -> Recalc
 @task(task_run_name="publish tables", persist_result=False, cache_policy=NO_CACHE)
 async def publish(found: Recalculation) -> Any:
     """Write the figures as a table artifact and the last change as a markdown artifact."""
-    result = found.result
-    rows = [{"endpoint": k, "value": v} for k, v in sorted(result.values().items()) if "/" not in k]
+    rows = _rows(found.result)
     await acreate_table_artifact(rows, key="endpoints", description="The trial's endpoints as of the newest event")
     await acreate_markdown_artifact(_markdown(found), key="endpoints-change", description="What changed last")
     return Completed(message=f"{len(rows)} figures")
 
 
-@task(name="tell", persist_result=False, cache_policy=NO_CACHE)
-async def tell(step: Step) -> Any:
-    """Send one notice about the trial as a whole."""
-    return Completed(message=await current_engine().perform(None, step))
+def _rows(result: TrialResult) -> list[dict[str, Any]]:
+    found = [
+        (p.name, p.set_name, f"{p.responders}/{p.n}", _interval(p.interval), str(p.pending)) for p in result.proportions
+    ]
+    for day, at in result.landmarks:
+        found.append((f"efs at day {day}", "", f"{at.estimate:.3f}" if at else "not reached", _interval(at), ""))
+    return [dict(zip(("endpoint", "set", "value", "interval", "pending"), row, strict=True)) for row in found]
+
+
+def _interval(found: Interval | None) -> str:
+    return f"{found.lower:.3f} to {found.upper:.3f} ({found.level:.0%}, {found.method})" if found else "none"
 
 
 def _words(found: Recalculation) -> str:

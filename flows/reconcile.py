@@ -12,6 +12,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
+from flows.tell_operators import tell_all
 from neotorch.engine import crash_point, current_engine
 from neotorch.orchestration import names, sleep
 from neotorch.orchestration.dispatcher import in_engine
@@ -36,6 +37,7 @@ async def reconcile(at_start: bool = False) -> Any:
 
     outcomes = await until_settled(look)
     await tidy(client, run, surroundings())
+    await tell_all()  # a channel that was down, or a claim that a kill left behind: nothing else would come back to it
     if at_start:
         await catch_up(client, engine)
     return Completed(message=" → ".join(o.words for o in outcomes))

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 from prefect.utilities.annotations import quote
 
-from flows.recalculate_endpoints import tell
 from neotorch.engine import current_engine
 from neotorch.orchestration import names, sleep
 from neotorch.orchestration.dispatcher import in_engine
 from neotorch.orchestration.incidents import record_incident
+from neotorch.plan import Step
 
 
 @flow(name=names.TELLER, persist_result=False, retries=0)
@@ -24,7 +25,19 @@ async def tell_operators(kind: str, detail: str) -> Any:
     engine = await in_engine(current_engine)
     _, run = sleep.this_run()
     await in_engine(record_incident, engine, kind, detail, str(run.id))
-    steps = await in_engine(engine.trial_plan)
+    return Completed(message=f"{await tell_all()} notices")
+
+
+async def tell_all() -> int:
+    """Send all notices about the trial as a whole that are due now; one that fails is left to the next time."""
+    steps = await in_engine(current_engine().trial_plan)
     for step in steps:
-        await tell.with_options(task_run_name=step.name)(quote(step), return_state=True)  # type: ignore[misc]  # Prefect types the sync form
-    return Completed(message=f"{len(steps)} notices")
+        named = tell.with_options(task_run_name=step.name.replace("{", "{{").replace("}", "}}"))
+        await named(quote(step), return_state=True)  # type: ignore[misc]  # Prefect types the sync form
+    return len(steps)
+
+
+@task(name="tell", persist_result=False, cache_policy=NO_CACHE)
+async def tell(step: Step) -> Any:
+    """Send one notice about the trial as a whole."""
+    return Completed(message=await current_engine().perform(None, step))

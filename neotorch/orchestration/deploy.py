@@ -72,7 +72,7 @@ async def _deployment(client: PrefectClient, entry: dict[str, Any], pool: str, t
         "description": " ".join(entry["description"].split()),
         "tags": entry["tags"],
         "parameters": entry.get("parameters", {}),
-        "parameter_openapi_schema": parameter_schema(flow).model_dump_for_openapi(),
+        "parameter_openapi_schema": parameter_schema(flow).model_dump(exclude_unset=True),
         "enforce_parameter_schema": True,
         "work_pool_name": pool,
         "pull_steps": [],

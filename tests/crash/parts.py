@@ -19,7 +19,7 @@ from neotorch.engine import Engine
 from neotorch.orchestration.server import START_SECONDS, choose_port, healthy
 from neotorch.receivers import WebReceiver
 from neotorch.settings import ChannelSettings, Settings
-from tests.support import consent, fact, forms
+from tests.support import consent, course, fact, forms, pathology, screened, surgery
 
 T = TypeVar("T")
 ROLES = ("coordinator", "investigator", "statistician", "operator")
@@ -102,6 +102,8 @@ class House:
         self._up: subprocess.Popen[bytes] | None = None
         self.reconciled = ""
         """What the last start found, in words."""
+        self.in_doubt: dict[tuple[str, str], int] = {}
+        """(subject, delivery key) of notices that are to be sent again -> how often they had come in."""
         self._count = 0
 
     # ── the process ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -147,7 +149,7 @@ class House:
             self._up.wait(60)
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill -9."""
         assert self._up
         self._up.kill()
         self._up.wait()
@@ -168,6 +170,16 @@ class House:
             fact("visit_held", held, subject, visit="SCR"),
             fact("adverse_event", today, subject, term="COLITIS", grade=3, serious=True, aware=datetime.now(UTC).isoformat()),
         )  # fmt: skip
+
+    def tell_operated(self, subject: str) -> None:
+        """Record a course of treatment up to the operation."""
+        first = self.engine.today() - timedelta(200)
+        operation = surgery(first + timedelta(160), subject)
+        self._record(*screened(first, subject), *course(6, first, subject), operation)
+
+    def tell_pathology(self, subject: str) -> None:
+        """Record the report of a complete remission."""
+        self._record(pathology(self.engine.today() - timedelta(30), subject))
 
     def tell_death(self, subject: str) -> None:
         """Record something that bears on the endpoints."""
