@@ -7,7 +7,7 @@ a patient is censored at the last adequate disease assessment on or before the c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal, Self, get_args
@@ -75,18 +75,34 @@ def event_free_survival(facts: Sequence[ev.AnyFact], first_dose: date | None, cu
 
 def _event(known: Sequence[ev.AnyFact], first_dose: date, efs_map: EfsMap) -> EfsResult | None:
     """Return the first event; several on its day are one event, named after the one that comes first clinically."""
-    found = [(f, name) for f in known if (name := finding_of(f, known)) and efs_map.findings[name] == "event"]
+    named = [(n, name) for n, f in enumerate(known) if (name := finding_of(f, known))]
+    found = [(_documents(known, n), name) for n, name in named if efs_map.findings[name] == "event"]
     if not found:
         return None
-    on, finding = found[0][0].occurred, found[0][1]
-    same_day = [(f.id, name) for f, name in found if f.occurred == on]
+    found.sort(key=lambda f: f[0][0].occurred)  # stable: on one day the clinical order stays
+    on, finding = found[0][0][0].occurred, found[0][1]
+    same_day = [(documents, name) for documents, name in found if documents[0].occurred == on]
     words = " and ".join(dict.fromkeys(name.replace("_", " ") for _, name in same_day))
     days = (on - first_dose).days + 1
     reason = f"{words} on {on}, day {days} (map {efs_map.name} {efs_map.version})"
+    decided = found[0][0][-1].occurred
+    if decided != on:
+        reason += f", decided on {decided}"
     left = next((f for f in known if isinstance(f, ev.Withdrawal) and f.scope == "study" and f.occurred < on), None)
     if left:
         reason += f", after withdrawal from the study on {left.occurred}"
-    return EfsResult("event", days, on, finding, reason, tuple(i for i, _ in same_day))
+    ids = dict.fromkeys(f.id for documents, _ in same_day for f in documents)
+    return EfsResult("event", days, on, finding, reason, tuple(ids))
+
+
+def _documents(known: Sequence[ev.AnyFact], at: int) -> tuple[ev.AnyFact, ...]:
+    """Return the facts that document the finding, the first one first: its date is the event's date.
+
+    A progression counts from when it was first seen, not from when it was decided that it precludes surgery.
+    """
+    fact = known[at]
+    precludes = isinstance(fact, ev.Progression) and fact.operable is False
+    return (*_undecided(known[:at]), fact) if precludes else (fact,)
 
 
 def _censored(known: Sequence[ev.AnyFact], first_dose: date) -> EfsResult:
@@ -95,21 +111,21 @@ def _censored(known: Sequence[ev.AnyFact], first_dose: date) -> EfsResult:
     last = next((f for f in reversed(known) if _adequate(f)), None)
     if last is None:
         reason = f"no adequate disease assessment after the first dose: censored on day 1{note}"
-        return EfsResult("censored", 1, first_dose, None, reason, undecided)
+        return EfsResult("censored", 1, first_dose, None, reason, tuple(f.id for f in undecided))
     days = (last.occurred - first_dose).days + 1
     reason = f"free of events at the last adequate assessment on {last.occurred}, day {days}{note}"
-    return EfsResult("censored", days, last.occurred, None, reason, (last.id, *undecided))
+    return EfsResult("censored", days, last.occurred, None, reason, (last.id, *(f.id for f in undecided)))
 
 
-def _undecided(known: Sequence[ev.AnyFact]) -> tuple[str, ...]:
-    """Return ids of progressions of which nothing later (a decision, the operation itself) tells the operability."""
-    open_ids: list[str] = []
+def _undecided(known: Sequence[ev.AnyFact]) -> tuple[ev.Progression, ...]:
+    """Return the progressions of which nothing later (a decision, the operation itself) tells the operability."""
+    undecided: list[ev.Progression] = []
     for fact in known:
         if isinstance(fact, ev.Surgery) or (isinstance(fact, ev.Progression) and fact.operable is not None):
-            open_ids = []
+            undecided = []
         elif isinstance(fact, ev.Progression):
-            open_ids.append(fact.id)
-    return tuple(open_ids)
+            undecided.append(fact)
+    return tuple(undecided)
 
 
 def finding_of(fact: ev.AnyFact, facts: Iterable[ev.AnyFact] = ()) -> Finding | None:
@@ -147,14 +163,74 @@ def _adequate(fact: ev.AnyFact) -> bool:
             return False
 
 
+SIGNS_OF_LIFE = (
+    ev.Consent, ev.Enrolment, ev.CycleGiven, ev.VisitHeld, ev.Imaging, ev.Surgery, ev.DiseaseAssessment, ev.Contact,
+)  # fmt: skip
+ALIVE_ITEM = "ALIVE"
+"""The yes/no item of the survival form."""
+
+
+def last_known_alive(facts: Iterable[ev.AnyFact]) -> date | None:
+    """Return the newest date on which the patient was seen or heard of, or a form says alive; None if there is none."""
+    return max((f.occurred for f in facts if isinstance(f, SIGNS_OF_LIFE) or _says_alive(f) is True), default=None)
+
+
+def _says_alive(fact: ev.AnyFact) -> bool | None:
+    answer = fact.items.get(ALIVE_ITEM) if isinstance(fact, ev.FormReceived) else None
+    return answer if isinstance(answer, bool) else None
+
+
 def survival_conflicts(facts: Sequence[ev.AnyFact]) -> tuple[SurvivalConflict, ...]:
-    """Return contradictions between disease status and survival."""
-    found = []
-    recurrences = [f for f in facts if isinstance(f, ev.Recurrence)]
+    """Return contradictions between disease status and survival, at most one per code: the first in the given order.
+
+    Most of them are events that were told by the way and would be missing from the analysis without a word.
+    """
+    found = (*_free_after_recurrence(facts), *_death_not_recorded(facts), *_disease_not_recorded(facts))
+    first: dict[str, SurvivalConflict] = {}
+    for conflict in found:
+        first.setdefault(conflict.code, conflict)
+    return tuple(first.values())
+
+
+def _free_after_recurrence(facts: Sequence[ev.AnyFact]) -> Iterator[SurvivalConflict]:
+    distant = [f for f in facts if isinstance(f, ev.Recurrence) and f.site == "distant"]
     for fact in facts:
         if isinstance(fact, ev.DiseaseAssessment) and fact.status == "free":
-            earlier = [r for r in recurrences if r.occurred <= fact.occurred and r.site == "distant"]
+            earlier = next((r for r in distant if r.occurred <= fact.occurred), None)
             if earlier:
-                text = f"free of disease on {fact.occurred} after distant recurrence on {earlier[0].occurred}"
-                found.append(SurvivalConflict("free-after-recurrence", text, (fact.id, earlier[0].id)))
-    return tuple(found)
+                text = f"free of disease on {fact.occurred} after distant recurrence on {earlier.occurred}"
+                yield SurvivalConflict("free-after-recurrence", text, (fact.id, earlier.id))
+
+
+def _death_not_recorded(facts: Sequence[ev.AnyFact]) -> Iterator[SurvivalConflict]:
+    """Yield a death that only an adverse event or a form tells, and what is dated after it."""
+    if any(isinstance(f, ev.Death) for f in facts):  # with a date of death, the history's own checks apply
+        return
+    for fact in facts:
+        fatal = isinstance(fact, ev.AdverseEvent) and fact.grade == 5
+        if not fatal and _says_alive(fact) is not False:
+            continue
+        told = "an adverse event of grade 5" if fatal else "a form that says not alive"
+        alive = last_known_alive(facts)
+        text = f"{told} on {fact.occurred} but no death is recorded; last known alive: {alive or 'no date'}"
+        yield SurvivalConflict("death-not-recorded", text, (fact.id,))
+        for later in () if fatal else facts:  # an adverse event is dated at its onset, death may be weeks later
+            if isinstance(later, ev.DiseaseAssessment) and later.status == "free" and later.occurred > fact.occurred:
+                text = f"free of disease on {later.occurred} after {told} on {fact.occurred}"
+                yield SurvivalConflict("free-after-last-alive", text, (later.id, fact.id))
+
+
+def _disease_not_recorded(facts: Sequence[ev.AnyFact]) -> Iterator[SurvivalConflict]:
+    """Yield disease that was seen and of which no event is on record by then; event dates are first documentations."""
+    for fact in facts:
+        progressive = isinstance(fact, ev.Imaging) and fact.response == "PD"
+        ill = isinstance(fact, ev.DiseaseAssessment) and fact.status == "disease"
+        operated = any(isinstance(f, ev.Surgery) and f.occurred <= fact.occurred for f in facts)
+        if not progressive and not (ill and operated):  # before surgery there is disease in everybody
+            continue
+        kinds = (ev.Progression, ev.Recurrence, ev.SecondPrimary) if not operated else (ev.Recurrence, ev.SecondPrimary)
+        if not any(isinstance(f, kinds) and f.occurred <= fact.occurred for f in facts):
+            seen = "progressive disease (RECIST)" if progressive else "disease"
+            missing = "recurrence" if operated else "progression"
+            text = f"{seen} on {fact.occurred} but no {missing} is recorded up to that day"
+            yield SurvivalConflict("disease-not-recorded", text, (fact.id,))

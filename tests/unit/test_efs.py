@@ -10,13 +10,15 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from neotorch.domain.efs import EfsMap, EfsResult, event_free_survival, survival_conflicts
+from neotorch.domain.efs import EfsMap, EfsResult, event_free_survival, last_known_alive, survival_conflicts
 from neotorch.domain.events import FACT, AnyFact
+from neotorch.rules.consistency import contradictions
 from tests.support import START, STUDY_ID, SUBJECT, consent, cycle, day, fact, state_of, study
 
-CASES: list[dict[str, Any]] = yaml.safe_load(
+FILE: dict[str, list[dict[str, Any]]] = yaml.safe_load(
     (Path(__file__).parents[1] / "cases" / "efs.yaml").read_text(encoding="utf-8")
-)["cases"]
+)
+CASES, CONFLICTS = FILE["cases"], FILE["conflicts"]
 MAPS = study().endpoints.efs.maps
 
 
@@ -102,27 +104,30 @@ def test_a_map_must_say_what_to_do_with_each_finding() -> None:
         EfsMap.model_validate(body)
 
 
-def test_free_of_disease_after_distant_recurrence_is_asked() -> None:
-    """A date free of disease after a distant recurrence contradicts it, and the query names both."""
-    gone = fact("recurrence", day(400), site="distant", basis="imaging")
-    free = fact("disease_assessment", day(450), status="free")
-    (conflict,) = survival_conflicts([gone, free])
-    assert (conflict.code, conflict.event_ids) == ("free-after-recurrence", (free.id, gone.id))
-    assert str(day(400)) in conflict.text
-    assert str(day(450)) in conflict.text
+@pytest.mark.parametrize("case", CONFLICTS, ids=lambda c: c["why"])
+def test_what_contradicts_or_was_told_by_the_way_is_asked(case: dict[str, Any]) -> None:
+    """A death or disease that is no event on record, or a status that cannot be, is found under its code with dates."""
+    found = survival_conflicts(state_of(facts_of(case)).facts)
+    assert sorted(c.code for c in found) == case["codes"]
+    text = "; ".join(c.text for c in found)
+    for words in case.get("says", []):
+        before, _, on = words.partition("day ")
+        assert before + (str(day(int(on))) if on else "") in text
+    assert all(c.event_ids for c in found)
 
 
-@pytest.mark.parametrize(
-    "facts",
-    [
-        [("recurrence", 400, {"site": "local", "basis": "biopsy"}), ("disease_assessment", 450, {"status": "free"})],
-        [("disease_assessment", 390, {"status": "free"}), ("recurrence", 400, {"site": "distant", "basis": "biopsy"})],
-        [
-            ("recurrence", 400, {"site": "distant", "basis": "biopsy"}),
-            ("disease_assessment", 450, {"status": "disease"}),
-        ],
-    ],
-)
-def test_ordinary_courses_are_not_asked(facts: list[Any]) -> None:
-    """A local recurrence can be removed, and free comes before a recurrence: neither is a contradiction."""
-    assert survival_conflicts([fact(kind, day(on), **fields) for kind, on, fields in facts]) == ()
+@pytest.mark.parametrize("case", [c for c in CONFLICTS if c["codes"]], ids=lambda c: c["why"])
+def test_each_conflict_is_a_query_in_the_trial(case: dict[str, Any]) -> None:
+    """Every one of them reaches the site as a query that names the events behind it."""
+    findings = contradictions(state_of(facts_of(case)), study())
+    asked = {f.query: f for f in findings}
+    for code in case["codes"]:
+        assert asked[f"{SUBJECT}/survival/{code}"].because.event_ids
+
+
+def test_last_known_alive() -> None:
+    """The newest sign of life counts, and neither a death nor a form without a word on it is one."""
+    known = facts_of({"facts": [[300, "contact", {}], [400, "form_received", {"visit": "FU1", "form": "EXAM", "items": {}}],
+                                [500, "death", {}]]})  # fmt: skip
+    assert last_known_alive(known) == day(300)
+    assert last_known_alive([]) is None
