@@ -28,6 +28,9 @@ def command(
 ) -> int:
     """Add rcb_index, rcb_class and why to each row of a CSV with the six RCB inputs. Other columns are kept.
 
+    Where the file already has columns of these three names they are filled anew, so the output can be corrected and
+    read again.
+
     Columns: d1_mm, d2_mm, cellularity_pct, in_situ_pct (share of the cancer), nodes_positive, largest_met_mm. An empty
     cell is a missing value. Exit code 1 if a row is not evaluable, 2 if a cell is not a number in range.
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from neotorch.cli.rcb import command
 from neotorch.domain.events import Pathology
 from neotorch.domain.rcb import RcbInputs, classify, rcb, rcb_of, worst
 from tests.support import pathology
@@ -122,3 +123,17 @@ def test_one_breast_not_evaluable_leaves_the_patient_not_evaluable() -> None:
     """A side that cannot be calculated could be the worse one."""
     known, unknown = rcb_of(report(side="left")), rcb_of(report(side="right", d1_mm=None))
     assert worst([known, unknown]) == worst([unknown, known]) == unknown
+
+
+def test_the_commands_output_can_be_read_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A corrected cell in the command's own output gives its new index under the same columns, and nothing stale."""
+    path = tmp_path / "specimens.csv"
+    path.write_text("site," + ",".join(NAMES) + "\nS1,24,18,10,5,3,\n", encoding="utf-8")
+    assert command(str(path)) == 1
+    first = capsys.readouterr().out
+    path.write_text(first.replace("S1,24,18,10,5,3,,", "S1,24,18,10,5,3,4,"), encoding="utf-8")
+    assert command(str(path)) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header == first.splitlines()[0]
+    assert row.startswith("S1,24,18,10,5,3,4,3.031289229,RCB-II,")
+    assert "missing" not in row
