@@ -225,6 +225,8 @@ def _disease_not_recorded(facts: Sequence[ev.AnyFact]) -> Iterator[SurvivalConfl
     for fact in facts:
         progressive = isinstance(fact, ev.Imaging) and fact.response == "PD"
         ill = isinstance(fact, ev.DiseaseAssessment) and fact.status == "disease"
+        if not progressive and not ill:
+            continue
         operated = any(isinstance(f, ev.Surgery) and f.occurred <= fact.occurred for f in facts)
         if not progressive and not (ill and operated):  # before surgery there is disease in everybody
             continue
