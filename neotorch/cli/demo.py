@@ -160,7 +160,9 @@ async def _live(settings: Settings, bars: Bars, inbox: Inbox, *, began: float, l
         out.print(f"Ready after {time.monotonic() - began:.0f} s; journeys: {running.reconciled}.", highlight=False)
         out.print()
         engine = Engine.open(settings)
-        await asyncio.to_thread(play, engine, inbox)
+        await asyncio.to_thread(play, engine, inbox, stop.is_set)
+        if stop.is_set():
+            return
         show(engine.endpoints(), engine)
         _addresses(running, settings, inbox, len(engine.worklist()))
         if leave:

@@ -31,10 +31,12 @@ class Line:
     why: str
 
 
-def play(engine: Engine, inbox: Inbox) -> None:
-    """Play all acts one after the other."""
+def play(engine: Engine, inbox: Inbox, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Play all acts one after the other, until `stopped` says that enough is enough."""
     number = 0
     for make in ACTS:
+        if stopped():
+            return
         act = make(engine)
         if act is None:
             words = (make.__doc__ or "").partition("\n")[0]
@@ -43,20 +45,22 @@ def play(engine: Engine, inbox: Inbox) -> None:
         number += 1
         out.rule(f"[bold]{number}. {act.title}", align="left")
         out.print(act.tale, highlight=False)
-        _play(engine, act, inbox)
+        _play(engine, act, inbox, stopped)
 
 
-def _play(engine: Engine, act: Act, inbox: Inbox) -> None:
+def _play(engine: Engine, act: Act, inbox: Inbox, stopped: Callable[[], bool]) -> None:
     before, dates, values = engine.head(), _dates(engine, act.subject), _values(engine, act.subject)
     began = time.monotonic()
     refused = [a for a in engine.record(act.facts) if a.outcome == "refused"]
     if refused:
         raise AssertionError(f"the demo's own fact was refused: {refused[0].fact.id}: {refused[0].refusals[0].what}")
     recorded = time.monotonic() - began
-    in_time = _wait(lambda: _seen(engine, act.subject))
+    in_time = _wait(lambda: stopped() or _seen(engine, act.subject))
     woken = time.monotonic() - began
     if act.endpoints:
-        in_time &= _wait(lambda: _told(engine, before))
+        in_time &= _wait(lambda: stopped() or _told(engine, before))
+    if stopped():
+        return
     lines = list(_lines(engine, act, before, inbox))
     header = ("after", "what fired", "because")
     table("", header, [(f"{1000 * line.after:.0f} ms", line.what, line.why) for line in lines])
