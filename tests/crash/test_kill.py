@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -81,8 +82,12 @@ def notice_kind(key: str) -> str:
 def test_no_journey_stays_running(house: House) -> None:
     """After all those kills every journey is asleep, and every patient has one run."""
     house.up()
-    runs = house.server.journeys()
-    assert {r["state_type"] for r in runs} <= {"SCHEDULED", "COMPLETED"}
+
+    def all_asleep() -> list[dict[str, Any]] | None:
+        runs = house.server.journeys()
+        return runs if {r["state_type"] for r in runs} <= {"SCHEDULED", "COMPLETED"} else None
+
+    runs = until(all_asleep, "all journeys to be asleep")
     subjects = [r["parameters"]["subject"] for r in runs]
     assert sorted(subjects) == sorted(house.engine.subjects())
 
