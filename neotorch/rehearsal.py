@@ -139,7 +139,8 @@ class Rehearsal:
     def _recalculate(self) -> None:
         """Derive the endpoints and announce what changed, as flows/recalculate_endpoints.py has it."""
         self._endpoints_asked = False
-        self.engine.recalculate("event")
+        if self.engine.recalculate("event").recorded is None:
+            return
         for step in self.engine.trial_plan():
             self.engine.perform_now(None, step)
 
