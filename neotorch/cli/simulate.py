@@ -87,12 +87,15 @@ def _write(dated: Sequence[Dated], path: Path | None) -> None:
     if path is None:
         sys.stdout.write(data)
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    whole = path.is_file() or not path.exists()  # a pipe or a device has no other name to go by
+    part = path.parent / f".{path.name}.{os.getpid()}.part" if whole else path
     try:
         part.write_text(data, encoding="utf-8")
-        part.replace(path)
+        if whole:
+            part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        if whole:
+            part.unlink(missing_ok=True)
         raise BadInput(f"cannot be written ({error.strerror})", str(path), "Name another file with --out.") from None
 
 
