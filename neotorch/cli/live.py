@@ -18,6 +18,8 @@ from neotorch.rules.trial import trial_notices
 
 PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.02
+OVER = frozenset({"held", "missed", "not_expected"})
+"""Visits whose date nobody waits for any more."""
 MANY = 4
 """So many facts and more are counted, not listed."""
 
@@ -139,7 +141,7 @@ def _reasons(engine: Engine, subject: str) -> dict[str, str]:
 
 def _dates(engine: Engine, subject: str) -> dict[str, date]:
     _, due = engine.duties(subject)
-    return {p.code: p.window.target for p in due.plans if p.window and p.held_on is None and p.status != "not_expected"}
+    return {p.code: p.window.target for p in due.plans if p.window and p.status not in OVER}
 
 
 def _values(engine: Engine, subject: str) -> PatientEndpoints:
