@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from prefect.artifacts import acreate_markdown_artifact
+from prefect.artifacts import ArtifactRequest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
@@ -40,11 +40,15 @@ async def label(name: str, tags: set[str]) -> None:
 async def publish(subject: str, markdown: str) -> None:
     """Write the patient's artifact, if its content has changed since this process last wrote it."""
     digest = hashlib.sha256(markdown.encode()).digest()
-    if _written.get(subject) != digest:
-        await acreate_markdown_artifact(
-            markdown, key=artifact_key(subject), description=f"{subject}: what happened, what is open"
-        )
-        _written[subject] = digest
+    if _written.get(subject) == digest:
+        return
+    client, run = this_run()
+    about = f"{subject}: what happened, what is open"
+    artifact = ArtifactRequest(
+        type="markdown", key=artifact_key(subject), description=about, data=markdown, flow_run_id=run.id
+    )
+    await client.create_artifact(artifact)
+    _written[subject] = digest
 
 
 async def fall_asleep(until: datetime, message: str) -> Any:
