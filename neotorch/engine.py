@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from neotorch.crash import crash_point
 from neotorch.domain import events as ev
@@ -20,17 +20,17 @@ from neotorch.domain.calendar import local_date
 from neotorch.domain.errors import BadInput
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
+from neotorch.effects import Effects
 from neotorch.notify import Channel, Notifier
-from neotorch.notify import Notice as Message
 from neotorch.plan import Plan, Step, awaiting, endpoint_steps, fact_steps, notice_steps, query_steps, tags, title
 from neotorch.rules import Duties, duties
 from neotorch.rules.admission import Refusal, admit, batch_order, needs_the_rest, with_facts
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
-from neotorch.rules.notices import Delivery, deliveries, next_retry
+from neotorch.rules.notices import deliveries
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
 from neotorch.rules.worklist import ORDER, Obligation, obligations, stuck
 from neotorch.settings import Settings, load_settings, load_study
-from neotorch.store.log import EventConflict, EventLog
+from neotorch.store.log import EventLog
 from neotorch.stories import explain_key, explain_notice, story
 
 __all__ = ["Admission", "Engine", "Recalculation", "crash_point", "current_engine"]
@@ -111,6 +111,13 @@ class Engine:
     def unheard(self) -> tuple[tuple[str, str], ...]:
         """Return the (role, site) pairs whom no channel reaches: their notices go to the outbox folder."""
         return self.notifier.unheard(self.study.recipients.roles, [s.code for s in self.study.sites])
+
+    def listeners(self, site: str | None) -> dict[str, list[tuple[str, str]]]:
+        """Return kind of notice -> (role, channel name) for a site."""
+        return {
+            kind: [(role, channel.name) for role in roles for channel in self.notifier.channels_for(role, site)]
+            for kind, roles in self.study.recipients.tell.items()
+        }
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -296,99 +303,33 @@ class Engine:
 
     def perform_now(self, subject: str | None, step: Step) -> str:
         """Do one step, blocking."""
+        effects = self._effects(subject)
         match step.kind:
             case "raise" if step.finding:
                 f = step.finding
-                self._append(ev.QueryRaised(
-                    **self._effect(f"{f.query}/round/{step.round}", subject), query=f.query, round=step.round,
+                effects.append(ev.QueryRaised(
+                    **effects.common(f"{f.query}/round/{step.round}"), query=f.query, round=step.round,
                     kind=f.kind, visit=f.visit, items=list(f.items),
                 ))  # fmt: skip
                 return f"raised: {step.why}"
             case "close":
                 number = step.round
-                self._append(ev.QueryClosed(
-                    **self._effect(f"{step.key}/closed/{number}", subject), query=step.key, round=number
-                ))  # fmt: skip
+                closed = effects.common(f"{step.key}/closed/{number}")
+                effects.append(ev.QueryClosed(**closed, query=step.key, round=number))
                 return f"closed: {step.why}"
             case "notice" if step.delivery:
-                return self._deliver(subject, step.delivery)
+                return effects.deliver(step.delivery, self.notifier, self.settings.link)
             case _:
                 return step.why
 
-    def _effect(self, event_id: str, subject: str | None) -> dict[str, Any]:
-        return {
-            "id": ev.ENGINE_ID + event_id,
-            "study": self.study.id,
-            "subject": subject,
-            "occurred": self.today(self._site(subject)),
-        }
+    def _effects(self, subject: str | None) -> Effects:
+        return Effects(self.log, self.study, self.clock, subject, self._site(subject))
 
     def _site(self, subject: str | None) -> str | None:
         known = self._known.get(subject or "")  # consent, which says the site, was read before anything is done
         if known and known.state and known.state.site:
             return known.state.site
         return self.state(subject).site if subject else None
-
-    def _append(self, event: ev.AnyEffect) -> bool:
-        """Append an effect; False if it is in the log already, by whoever."""
-        try:
-            return bool(self.log.append_new([event], now=self.clock()))
-        except EventConflict:  # the same effect, written by another process with another date or trigger
-            return False
-
-    # ── notices ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def listeners(self, site: str | None) -> dict[str, list[tuple[str, str]]]:
-        """Return kind of notice -> (role, channel name) for a site."""
-        return {
-            kind: [(role, channel.name) for role in roles for channel in self.notifier.channels_for(role, site)]
-            for kind, roles in self.study.recipients.tell.items()
-        }
-
-    def _deliver(self, subject: str | None, delivery: Delivery) -> str:
-        base: dict[str, Any] = {
-            "key": delivery.key,
-            "attempt": delivery.attempt,
-            "role": delivery.role,
-            "channel": delivery.channel,
-        }
-        tail = f"{delivery.key}/{delivery.attempt}"
-        if not self._append(ev.NoticeClaimed(**self._effect(f"{tail}/claim", subject), **base)):
-            return "somebody else is sending it"
-        crash_point("claim-written")
-        channel = next(
-            c for c in self.notifier.channels_for(delivery.role, self._site(subject)) if c.name == delivery.channel
-        )
-        outcome = self.notifier.send(channel, self._message(subject, delivery, channel))
-        crash_point("sent-not-recorded")
-        now = self.clock()
-        if outcome.ok:
-            self._append(ev.NoticeSent(**self._effect(f"{tail}/sent", subject), **base, at=now))
-            crash_point("effect-recorded")
-            return f"sent to {delivery.role} by {delivery.channel}"
-        retry = (
-            next_retry(delivery.attempt, delivery.notice.kind, now, in_doubt=outcome.in_doubt)
-            if outcome.transient
-            else None
-        )
-        error = (outcome.error or "not delivered")[:300]
-        self._append(ev.NoticeFailed(
-            **self._effect(f"{tail}/failed", subject), **base, error=error, at=now, retry_at=retry,
-            in_doubt=outcome.in_doubt,
-        ))  # fmt: skip
-        again = f"; again at {retry:%Y-%m-%dT%H:%M:%SZ}" if retry else "; it stands on the worklist"
-        return f"not sent to {delivery.role} by {delivery.channel}: {error}{again}"
-
-    def _message(self, subject: str | None, delivery: Delivery, channel: Channel) -> Message:
-        notice = delivery.notice
-        site = self.study.site(self._site(subject))
-        language: Literal["en", "zh"] = "en" if (channel.language or site.languages[0]) == "en" else "zh"
-        where = self.settings.link or f"neotorch patient {notice.data.get('subject', '')}".strip()
-        data = dict(notice.data) | notice.because.fields() | {
-            "study": f"{self.study.short_title} {self.study.version}", "where": where,
-            "possible_repeat": delivery.possible_repeat, "sent_at": self.clock(),
-        }  # fmt: skip
-        return Message(delivery.key, notice.kind, delivery.role, language, data)
 
     # ── endpoints ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -435,11 +376,12 @@ class Engine:
             r.event.id for r in self.log.read(after=since) if r.event.subject in moved and isinstance(r.event, ev.Fact)
         ]
         digest = hashlib.sha256(ev.canonical(new)).hexdigest()
+        effects = self._effects(None)
         event = ev.EndpointsRecalculated(
-            **self._effect(f"endpoints/{head}/{digest[:16]}", None) | {"occurred": cut}, trigger=trigger, log_seq=head,
+            **effects.common(f"endpoints/{head}/{digest[:16]}") | {"occurred": cut}, trigger=trigger, log_seq=head,
             result_digest=digest, changes=list(changes), explained_by=ids[-50:],
         )  # fmt: skip
-        self._append(event)
+        effects.append(event)
         return Recalculation(result, changes, event, incident)
 
     def _unexplained(self, old: dict[str, str], last: ev.EndpointsRecalculated) -> ev.Incident | None:
@@ -450,9 +392,10 @@ class Engine:
         fields = ", ".join(f"{c.subject or 'trial'} {c.field}: {c.old} -> {c.new}" for c in off[:5])
         detail = f"the result of log position {last.log_seq} comes out otherwise today: {fields}"
         tail = hashlib.sha256(ev.canonical(again)).hexdigest()[:16]
-        incident = ev.Incident(**self._effect(f"incident/endpoints/{last.log_seq}/{tail}", None),
-                               kind="unexplained-endpoint", detail=detail[:500])  # fmt: skip
-        self._append(incident)
+        effects = self._effects(None)
+        common = effects.common(f"incident/endpoints/{last.log_seq}/{tail}")
+        incident = ev.Incident(**common, kind="unexplained-endpoint", detail=detail[:500])
+        effects.append(incident)
         return incident
 
     def trial_plan(self) -> tuple[Step, ...]:

@@ -6,8 +6,8 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from prefect.artifacts import ArtifactRequest
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.context import FlowRunContext
@@ -44,7 +44,7 @@ async def publish(subject: str, markdown: str) -> None:
         return
     client, run = this_run()
     about = f"{subject}: what happened, what is open"
-    artifact = ArtifactRequest(
+    artifact = ArtifactCreate(
         type="markdown", key=artifact_key(subject), description=about, data=markdown, flow_run_id=run.id
     )
     await client.create_artifact(artifact)

@@ -8,42 +8,10 @@ from pathlib import Path
 import pytest
 
 from neotorch.domain import events as ev
-from neotorch.notify import Channel, Notifier, SendResult
-from neotorch.notify import Notice as Message
 from neotorch.receivers import WebReceiver
-from neotorch.rules.notices import BACKOFF, LEASE
 from tests.support import START, SUBJECT, Trial, at, consent, course, cycle, fact, forms, pathology, screened, surgery
 
 DAY = timedelta(1)
-DOWN = SendResult(ok=False, error="connection refused", transient=True)
-DOUBT = SendResult(ok=False, error="no answer within 20 s", transient=True, in_doubt=True)
-WRONG = SendResult(ok=False, error="the channel sends to nobody", transient=False)
-
-
-def channel(name: str, role: str, url: str) -> dict[str, str]:
-    """A channel as in the settings."""
-    return {"name": name, "role": role, "url": url}
-
-
-class Cut(Exception):  # noqa: N818 - what happens, not what is wrong
-    """The process ends in the middle of sending."""
-
-
-class Answers(Notifier):
-    """The real notifier, but with answers set by the test in place of what a server would say."""
-
-    def __init__(self, like: Notifier, answer: SendResult | None) -> None:
-        """Take over channels and folder; `answer` None: the process is cut off while sending."""
-        super().__init__(like.channels, like.folder, timeout_seconds=like.timeout_seconds)
-        self.answer, self.sent = answer, list[Message]()
-
-    def send(self, channel: Channel, notice: Message) -> SendResult:
-        """Note the notice and answer as told."""
-        assert channel.role == notice.role
-        self.sent.append(notice)
-        if self.answer is None:
-            raise Cut
-        return self.answer
 
 
 @pytest.fixture
@@ -53,175 +21,6 @@ def trial(tmp_path: Path) -> Trial:
     found.tell(*screened(), cycle(1, START), *forms("C1D1", START))
     found.wake()
     return found
-
-
-def reminded(trial: Trial) -> Answers:
-    """Move to the morning of the first reminder of C1D8, with a notifier whose answers can be set."""
-    trial.now = at(START + 4 * DAY, "08:00")
-    notifier = trial.engine.notifier = Answers(trial.engine.notifier, DOWN)
-    return notifier
-
-
-def undelivered(trial: Trial) -> list[str]:
-    """The notices on the worklist."""
-    return [o.what for o in trial.engine.worklist() if o.status == "undelivered"]
-
-
-def test_a_channel_that_is_down_is_tried_again_with_growing_waits_and_then_stands_on_the_worklist(trial: Trial) -> None:
-    """Each attempt waits longer, the last wait is the cap; then nobody tries any more and the worklist says so."""
-    notifier = reminded(trial)
-    tried = [trial.now]
-    for wait in BACKOFF:
-        trial.wake()
-        assert "connection refused" in undelivered(trial)[0]
-        assert trial.plan.until is not None
-        assert trial.plan.until <= tried[-1] + wait
-        if tried[-1] + wait >= at(START + 5 * DAY, "08:00"):
-            break  # the next rung of the reminder takes over
-        trial.now = tried[-1] + wait
-        tried.append(trial.now)
-    trial.wake()
-    assert len(notifier.sent) == len(tried)
-    assert undelivered(trial)
-    trial.now += timedelta(hours=1)
-    trial.wake()
-    assert len(notifier.sent) == len(tried)
-
-
-def test_a_routine_notice_gives_up_after_the_last_wait(trial: Trial) -> None:
-    """Six attempts, then it stands on the worklist; the journey sleeps on and does not fail."""
-    trial.tell(fact("form_received", START, id="f", visit="C1D8", form="CBC", items={"ANC": 2}))
-    trial.now = at(START + 3 * DAY)
-    notifier = trial.engine.notifier = Answers(trial.engine.notifier, DOWN)
-    trial.sleep_until(at(START + 30 * DAY))
-    asked = [n for n in notifier.sent if n.key.startswith(f"{SUBJECT}/C1D8/CBC/asked")]
-    assert len(asked) == len(BACKOFF) + 1
-    assert any("after 6 attempts" in what for what in undelivered(trial))
-    notifier.answer = SendResult(ok=True)
-    trial.sleep_until(at(START + 31 * DAY))
-    assert len([n for n in notifier.sent if n.key.startswith(f"{SUBJECT}/C1D8/CBC/asked")]) == len(asked)
-
-
-def test_a_safety_notice_never_gives_up(trial: Trial) -> None:
-    """A death is told for as long as it takes, every six hours in the end, and stands on the worklist meanwhile."""
-    notifier = trial.engine.notifier = Answers(trial.engine.notifier, DOWN)
-    trial.tell(fact("death", START, id="d"))
-    trial.sleep_until(at(START + 10 * DAY))
-    tries = [n for n in notifier.sent if n.key.startswith("d/told")]
-    assert len(tries) > 35
-    assert undelivered(trial)
-    assert not trial.plan.done
-    notifier.answer = SendResult(ok=True)
-    trial.sleep_until(at(START + 11 * DAY))
-    assert not undelivered(trial)
-    assert trial.plan.done
-
-
-def test_a_failed_notice_stays_on_the_worklist_when_its_next_attempt_is_overdue(trial: Trial) -> None:
-    """If nobody is awake to try again, the worklist still says that it did not get through."""
-    reminded(trial)
-    trial.wake()
-    trial.now += timedelta(hours=2)  # no wake: the worker is down
-    assert undelivered(trial)
-
-
-def test_a_wrong_channel_is_not_tried_again(trial: Trial) -> None:
-    """What no repetition can mend goes to the worklist at once."""
-    notifier = reminded(trial)
-    notifier.answer = WRONG
-    trial.sleep_until(at(START + 4 * DAY, "23:00"))
-    assert len(notifier.sent) == 1
-    assert "sends to nobody" in undelivered(trial)[0]
-
-
-def cut_off(trial: Trial) -> Answers:
-    """Wake, and be killed while sending; returns the notifier."""
-    notifier = trial.engine.notifier
-    assert isinstance(notifier, Answers)
-    notifier.answer = None
-    with pytest.raises(Cut):
-        trial.wake()
-    notifier.answer = SendResult(ok=True)
-    return notifier
-
-
-def test_a_reminder_cut_off_while_sending_is_never_repeated_and_shown(trial: Trial) -> None:
-    """Nobody knows whether it arrived: a routine notice is not sent twice, and stands on the worklist as in doubt."""
-    reminded(trial)
-    notifier = cut_off(trial)
-    trial.wake()
-    assert len(notifier.sent) == 1
-    trial.now += LEASE
-    trial.wake()
-    assert len(notifier.sent) == 1
-    assert "may or may not have arrived" in undelivered(trial)[0]
-
-
-def test_a_reminder_without_an_answer_is_not_repeated(trial: Trial) -> None:
-    """A time-out is as doubtful as a cut."""
-    notifier = reminded(trial)
-    notifier.answer = DOUBT
-    trial.sleep_until(at(START + 4 * DAY, "23:00"))
-    assert len(notifier.sent) == 1
-    assert "no answer" in undelivered(trial)[0]
-
-
-def test_a_safety_notice_cut_off_while_sending_is_repeated_and_says_so(trial: Trial) -> None:
-    """A death is never lost: it goes out again once the claim has lapsed, marked as a possible repeat."""
-    trial.engine.notifier = Answers(trial.engine.notifier, None)
-    trial.tell(fact("death", START, id="d"))
-    notifier = cut_off(trial)
-    trial.wake()
-    assert len(notifier.sent) == 1, "within the lease somebody may still be sending it"
-    trial.now += LEASE
-    trial.wake()
-    assert [n.data["possible_repeat"] for n in notifier.sent] == [False, True]
-    assert trial.engine.plan(SUBJECT).done
-
-
-def test_of_two_channels_the_one_that_failed_is_tried_again_also_for_a_move(tmp_path: Path) -> None:
-    """That one of two coordinators knows the new day does not mean that the other one does."""
-    with WebReceiver() as good, WebReceiver() as bad:
-        told = [channel("one", "coordinator", good.url()), channel("two", "coordinator", bad.url())]
-        trial = Trial(tmp_path, now=at(START), channels=told)
-        trial.tell(*screened(), cycle(1, START), *forms("C1D1", START))
-        trial.sleep_until(at(START + 19 * DAY))
-        keys = [p.key for p in good.received]
-        assert f"{SUBJECT}/C2D1/opens/{START + 21 * DAY}/coordinator/one" in keys
-        bad.fail_with = 503
-        trial.tell(fact("cycle_delayed", START + 19 * DAY, cycle=2, until=START + 40 * DAY, cause="x"))
-        trial.wake()
-        moved = f"{SUBJECT}/C2D1/moved/{START + 40 * DAY}/coordinator"
-        assert f"{moved}/one" in [p.key for p in good.received]
-        assert f"{moved}/two" not in [p.key for p in bad.received]
-        assert any("moved" in o for o in undelivered(trial))
-        bad.fail_with = None
-        trial.sleep_until(trial.now + timedelta(minutes=10))
-        assert f"{moved}/two" in [p.key for p in bad.received]
-        assert len([p for p in good.received if p.key == f"{moved}/one"]) == 1
-        assert not undelivered(trial)
-
-
-def test_a_channel_added_later_is_not_sent_old_news(tmp_path: Path) -> None:
-    """Who is newly connected gets what is new from then on, not every death since the trial began."""
-    trial = Trial(tmp_path, now=at(START))
-    trial.tell(*screened(), cycle(1, START), fact("adverse_event", START, id="sae", term="x", grade=3, serious=True))
-    trial.wake()
-    with WebReceiver() as web:
-        again = Trial(tmp_path, now=at(START + 3 * DAY), channels=[channel("late", "investigator", web.url())])
-        again.wake()
-        assert web.received == []
-        again.tell(fact("death", START + 3 * DAY, id="d"))
-        again.wake()
-        assert [p.key for p in web.received] == ["d/told/investigator/late"]
-
-
-def test_without_a_channel_notices_are_files_in_the_outbox(trial: Trial) -> None:
-    """Nobody configured: the notice is a file with the subject code and no name."""
-    trial.sleep_until(at(START + 4 * DAY, "09:00"))
-    files = list(trial.engine.settings.outbox.glob("*C1D8*.eml"))
-    assert len(files) == 1
-    assert trial.engine.unheard()
 
 
 # ── wakes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -392,8 +191,10 @@ def test_which_events_bear_on_endpoints(operated: Trial) -> None:
 
 def test_every_line_of_the_worklist_can_be_explained(tmp_path: Path) -> None:
     """Each key of a visit, a query, a stuck notice about a visit, about a fact, about the trial leads to its reason."""
-    trial = Trial(tmp_path, now=at(START + 40 * DAY))
-    trial.engine.notifier = Answers(trial.engine.notifier, DOWN)
+    with WebReceiver() as gone:
+        roles = ("coordinator", "investigator", "statistician", "operator")
+        told = [{"name": r, "role": r, "url": gone.url(f"/{r}")} for r in roles]
+    trial = Trial(tmp_path, now=at(START + 40 * DAY), channels=told)
     trial.tell(*screened(), cycle(1, START), fact("death", START + 39 * DAY, "NT-001", id="d"))
     trial.tell(*screened(subject="NT-002"), cycle(1, START, "NT-002"), forms("C1D8", START + 9 * DAY, "NT-002")[0])
     for subject in trial.engine.subjects():
