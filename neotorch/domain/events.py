@@ -219,6 +219,14 @@ class VisitMissed(Fact):
     rank: ClassVar[int] = 20
 
 
+class UnscheduledVisit(Fact):
+    """A visit that the schedule does not know; its forms name `visit: UNS`."""
+
+    type: Literal["unscheduled_visit"] = "unscheduled_visit"
+    cause: Code
+    rank: ClassVar[int] = 20
+
+
 class FormReceived(Fact):
     """Items collected at a visit. A form may come in parts; a later part adds, a correction replaces."""
 
@@ -399,6 +407,72 @@ class QueryAnswered(Fact):
     rank: ClassVar[int] = 95
 
 
+class QueryOpened(Fact):
+    """A query asked by a person (a monitor, a data manager); `query` is its key. It closes by `query_resolved`."""
+
+    type: Literal["query_opened"] = "query_opened"
+    query: EventId
+    visit: Code | None = None
+    items: list[Code] = []
+    text: Text
+    rank: ClassVar[int] = 94
+
+
+class QueryResolved(Fact):
+    """Whoever asked is content with the answer. Only for queries asked by a person; others close by the data."""
+
+    type: Literal["query_resolved"] = "query_resolved"
+    query: EventId
+    rank: ClassVar[int] = 96
+
+
+# ── what a coordinator says about an open matter ──────────────────────────────────────────────────────────────────
+
+
+class VisitBooked(Fact):
+    """A visit has an appointment: `on` becomes its target day. Outside its window it needs a `reason`."""
+
+    type: Literal["visit_booked"] = "visit_booked"
+    visit: Code
+    on: IsoDate
+    rank: ClassVar[int] = 92
+
+
+class VisitWaived(Fact):
+    """A visit need not take place, with a `reason`: nobody is reminded of it any more."""
+
+    type: Literal["visit_waived"] = "visit_waived"
+    visit: Code
+    rank: ClassVar[int] = 92
+
+
+class NoticeSeen(Fact):
+    """Somebody has taken note of the matter `key` (a visit or a query): it is not escalated."""
+
+    type: Literal["notice_seen"] = "notice_seen"
+    key: EventId
+    rank: ClassVar[int] = 97
+
+
+class Snoozed(Fact):
+    """No reminder of the matter `key` until the morning of `until`, with a `reason`."""
+
+    type: Literal["snoozed"] = "snoozed"
+    key: EventId
+    until: IsoDate
+    rank: ClassVar[int] = 97
+
+
+class DeviationAcknowledged(Fact):
+    """The site's word on a deviation: how it came about and what was done about it."""
+
+    type: Literal["deviation_acknowledged"] = "deviation_acknowledged"
+    deviation: EventId
+    cause: Code
+    action: Code
+    rank: ClassVar[int] = 97
+
+
 class Retraction(Fact):
     """Takes an event back altogether, e.g. one recorded for the wrong subject. Needs `reason`."""
 
@@ -465,6 +539,25 @@ class QueryClosed(Effect):
     round: Annotated[int, Field(ge=1)]
 
 
+class DeviationFound(Effect):
+    """The data show a departure from the protocol (ICH E3 Q&A 7). Key and rounds work as those of a query."""
+
+    type: Literal["deviation_found"] = "deviation_found"
+    deviation: EventId
+    round: Annotated[int, Field(ge=1)]
+    kind: Code
+    grade: Literal["minor", "important"]
+    visit: Code | None = None
+
+
+class DeviationWithdrawn(Effect):
+    """The data show it no longer, e.g. since a date was corrected."""
+
+    type: Literal["deviation_withdrawn"] = "deviation_withdrawn"
+    deviation: EventId
+    round: Annotated[int, Field(ge=1)]
+
+
 class EndpointChange(Model):
     """One value that differs from the last recorded result. `subject` is None for a trial figure."""
 
@@ -498,10 +591,12 @@ class Incident(Effect):
 AnyFact = Union[
     Consent, Eligibility, Enrolment, CycleGiven, CycleDelayed, DoseChanged, VisitHeld, VisitMissed, FormReceived,
     Imaging, AdverseEvent, Progression, Surgery, Pathology, Recurrence, SecondPrimary, NewTherapy, DiseaseAssessment,
-    Contact, Death, Withdrawal, LostToFollowUp, QueryAnswered, Retraction,
+    Contact, Death, Withdrawal, LostToFollowUp, QueryAnswered, QueryOpened, QueryResolved,
+    UnscheduledVisit, VisitBooked, VisitWaived, NoticeSeen, Snoozed, DeviationAcknowledged, Retraction,
 ]  # fmt: skip
 AnyEffect = Union[
-    NoticeClaimed, NoticeSent, NoticeFailed, QueryRaised, QueryClosed, EndpointsRecalculated, Incident,
+    NoticeClaimed, NoticeSent, NoticeFailed, QueryRaised, QueryClosed, DeviationFound, DeviationWithdrawn,
+    EndpointsRecalculated, Incident,
 ]  # fmt: skip
 AnyEvent = Annotated[Union[AnyFact, AnyEffect], Field(discriminator="type")]
 

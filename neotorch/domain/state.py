@@ -18,7 +18,7 @@ Journey = Literal["screening", "treatment", "surgery", "follow_up", "screen_fail
 ENDED: frozenset[str] = frozenset({"screen_failure", "withdrawn", "dead"})
 
 
-SEEN = (ev.Contact, ev.VisitHeld, ev.CycleGiven, ev.Imaging, ev.Surgery, ev.DiseaseAssessment)
+SEEN = (ev.Contact, ev.VisitHeld, ev.UnscheduledVisit, ev.CycleGiven, ev.Imaging, ev.Surgery, ev.DiseaseAssessment)
 """What shows that a patient was there, or heard of: not lost any more."""
 
 
@@ -77,6 +77,26 @@ class QueryTrail:
 
 
 @dataclass(frozen=True)
+class DeviationTrail:
+    """What became of one deviation."""
+
+    found: Mapping[int, ev.DeviationFound] = field(default_factory=dict)
+    found_at: Mapping[int, datetime] = field(default_factory=dict)
+    withdrawn: frozenset[int] = frozenset()
+    acknowledged: tuple[ev.DeviationAcknowledged, ...] = ()
+
+    @property
+    def round(self) -> int:
+        """How often it was found."""
+        return max(self.found, default=0)
+
+    @property
+    def open(self) -> bool:
+        """Whether the data show it now."""
+        return self.round > 0 and self.round not in self.withdrawn
+
+
+@dataclass(frozen=True)
 class PatientState:
     """Everything that is so about one patient, as far as the log tells."""
 
@@ -97,6 +117,16 @@ class PatientState:
     """Visit -> the earliest form received for it."""
     held: Mapping[str, ev.VisitHeld] = field(default_factory=dict)
     missed: Mapping[str, ev.VisitMissed] = field(default_factory=dict)
+    booked: Mapping[str, ev.VisitBooked] = field(default_factory=dict)
+    """Visit -> its newest appointment."""
+    waived: Mapping[str, ev.VisitWaived] = field(default_factory=dict)
+    unscheduled: tuple[ev.UnscheduledVisit, ...] = ()
+    seen: Mapping[str, ev.NoticeSeen] = field(default_factory=dict)
+    """Key of a matter -> when somebody last took note of it."""
+    snoozed: Mapping[str, ev.Snoozed] = field(default_factory=dict)
+    asked: Mapping[str, ev.QueryOpened] = field(default_factory=dict)
+    """Queries asked by a person, by key."""
+    resolved: Mapping[str, ev.QueryResolved] = field(default_factory=dict)
     surgeries: tuple[ev.Surgery, ...] = ()
     pathologies: tuple[ev.Pathology, ...] = ()
     progressions: tuple[ev.Progression, ...] = ()
@@ -106,6 +136,7 @@ class PatientState:
     death: ev.Death | None = None
     problems: tuple[Problem, ...] = ()
     queries: Mapping[str, QueryTrail] = field(default_factory=dict)
+    deviations: Mapping[str, DeviationTrail] = field(default_factory=dict)
     notices: Mapping[str, NoticeTrail] = field(default_factory=dict)
     learnt: Mapping[str, ev.Recorded] = field(default_factory=dict, compare=False, repr=False)
     """Every event of the subject by id, with its place in the log; depends on arrival, so no part of equality."""
@@ -159,6 +190,13 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
         forms={place: tuple(parts) for place, parts in draft.forms.items()},
         held=draft.held,
         missed=draft.missed,
+        booked=draft.booked,
+        waived=draft.waived,
+        unscheduled=tuple(draft.unscheduled),
+        seen=draft.seen,
+        snoozed=draft.snoozed,
+        asked=draft.asked,
+        resolved=draft.resolved,
         surgeries=tuple(draft.surgeries),
         pathologies=tuple(draft.pathologies),
         progressions=tuple(draft.progressions),
@@ -168,6 +206,7 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
         death=draft.death,
         problems=(*problems, *draft.problems),
         queries=draft.query_trails(),
+        deviations=draft.deviation_trails(),
         notices=draft.notice_trails(),
         learnt=learnt,
     )
@@ -245,6 +284,16 @@ class _Draft:
         self.first_form: dict[str, ev.FormReceived] = {}
         self.held: dict[str, ev.VisitHeld] = {}
         self.missed: dict[str, ev.VisitMissed] = {}
+        self.booked: dict[str, ev.VisitBooked] = {}
+        self.waived: dict[str, ev.VisitWaived] = {}
+        self.unscheduled: list[ev.UnscheduledVisit] = []
+        self.seen: dict[str, ev.NoticeSeen] = {}
+        self.snoozed: dict[str, ev.Snoozed] = {}
+        self.asked: dict[str, ev.QueryOpened] = {}
+        self.resolved: dict[str, ev.QueryResolved] = {}
+        self.found: dict[str, dict[int, tuple[ev.DeviationFound, datetime]]] = {}
+        self.withdrawn: dict[str, set[int]] = {}
+        self.acknowledged: dict[str, list[ev.DeviationAcknowledged]] = {}
         self.surgeries: list[ev.Surgery] = []
         self.pathologies: list[ev.Pathology] = []
         self.progressions: list[ev.Progression] = []
@@ -285,6 +334,26 @@ class _Draft:
                 self.held.setdefault(event.visit, event)
             case ev.VisitMissed():
                 self.missed[event.visit] = event
+            case ev.VisitBooked():
+                self.booked[event.visit] = event
+            case ev.VisitWaived():
+                self.waived[event.visit] = event
+            case ev.UnscheduledVisit():
+                self.unscheduled.append(event)
+            case ev.NoticeSeen():
+                self.seen[event.key] = event
+            case ev.Snoozed():
+                self.snoozed[event.key] = event
+            case ev.QueryOpened():
+                self.asked[event.query] = event
+            case ev.QueryResolved():
+                self.resolved[event.query] = event
+            case ev.DeviationAcknowledged():
+                self.acknowledged.setdefault(event.deviation, []).append(event)
+            case ev.DeviationFound():
+                self.found.setdefault(event.deviation, {})[event.round] = (event, at)
+            case ev.DeviationWithdrawn():
+                self.withdrawn.setdefault(event.deviation, set()).add(event.round)
             case ev.Surgery():
                 self.surgeries.append(event)
             case ev.Pathology():
@@ -342,6 +411,17 @@ class _Draft:
                 answers=tuple(self.answers.get(query, ())),
             )
             for query, rounds in self.raised.items()
+        }
+
+    def deviation_trails(self) -> dict[str, DeviationTrail]:
+        return {
+            key: DeviationTrail(
+                found={n: e for n, (e, _) in rounds.items()},
+                found_at={n: at for n, (_, at) in rounds.items()},
+                withdrawn=frozenset(self.withdrawn.get(key, ())),
+                acknowledged=tuple(self.acknowledged.get(key, ())),
+            )
+            for key, rounds in self.found.items()
         }
 
     def notice_trails(self) -> dict[str, NoticeTrail]:

@@ -17,7 +17,12 @@ from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Item, Study
 
 LATE_TRUTH = (ev.Death, ev.Consent, ev.Enrolment, ev.Eligibility, ev.Withdrawal, ev.LostToFollowUp, ev.Retraction)
-NO_HISTORY = (ev.FormReceived, ev.AdverseEvent, ev.QueryAnswered, ev.VisitMissed)
+WORDS = (
+    ev.QueryAnswered, ev.QueryOpened, ev.QueryResolved, ev.VisitBooked, ev.VisitWaived, ev.NoticeSeen, ev.Snoozed,
+    ev.DeviationAcknowledged,
+)  # fmt: skip
+"""What somebody says about an open matter; it does not happen to the patient."""
+NO_HISTORY = (ev.FormReceived, ev.AdverseEvent, ev.VisitMissed, *WORDS)
 """What no order of dates speaks against."""
 NEEDS: Mapping[type[ev.Event], tuple[str, str]] = {
     ev.CycleGiven: ("enrolment", "enrolment"),
