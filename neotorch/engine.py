@@ -24,7 +24,8 @@ from neotorch.effects import Effects
 from neotorch.notify import Channel, Notifier
 from neotorch.plan import Plan, Step, awaiting, endpoint_steps, fact_steps, notice_steps, query_steps, tags, title
 from neotorch.rules import Duties, duties
-from neotorch.rules.admission import Refusal, admit, batch_order, needs_the_rest, with_facts
+from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_facts
+from neotorch.rules.desk import Refusal
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
 from neotorch.rules.notices import deliveries
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices

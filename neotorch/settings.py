@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, St
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from neotorch.domain.errors import NeotorchError
-from neotorch.domain.study import Study, StudyError, read_study
+from neotorch.domain.study import Study
+from neotorch.domain.study_file import StudyError, read_study
 
 
 class SettingsError(NeotorchError):

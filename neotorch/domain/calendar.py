@@ -46,6 +46,12 @@ class Window:
         """Return whether `day` is inside."""
         return self.opens <= day <= self.closes
 
+    def booked(self, on: date) -> Window:
+        """Return the window with an appointment as its target; one outside stretches the window to it."""
+        grace = None if self.last_overdue is None else self.last_overdue - self.closes
+        closes = max(self.closes, on)
+        return Window(min(self.opens, on), on, closes, None if grace is None else closes + grace)
+
     def boundaries(self) -> tuple[date, ...]:
         """Return the first day of each status after `planned`, in order and without repeats."""
         days = {self.opens, self.target, self.target + timedelta(1), self.closes + timedelta(1)}

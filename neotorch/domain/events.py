@@ -430,11 +430,11 @@ class QueryResolved(Fact):
 
 
 class VisitBooked(Fact):
-    """A visit has an appointment: `on` becomes its target day. Outside its window it needs a `reason`."""
+    """A visit has an appointment, which becomes its target day. Outside its window it needs a `reason`."""
 
     type: Literal["visit_booked"] = "visit_booked"
     visit: Code
-    on: IsoDate
+    appointment: IsoDate
     rank: ClassVar[int] = 92
 
 

@@ -343,7 +343,9 @@ class _Draft:
             case ev.NoticeSeen():
                 self.seen[event.key] = event
             case ev.Snoozed():
-                self.snoozed[event.key] = event
+                before = self.snoozed.get(event.key)
+                if before is None or (before.occurred, before.until) <= (event.occurred, event.until):
+                    self.snoozed[event.key] = event
             case ev.QueryOpened():
                 self.asked[event.query] = event
             case ev.QueryResolved():

@@ -7,27 +7,23 @@ anchor fact; windows are inclusive. A problem in the file is reported with its p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import date
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from neotorch.domain.dates import parse_date
 from neotorch.domain.efs import EfsMap
-from neotorch.domain.errors import NeotorchError
 from neotorch.domain.events import Code, Drug
 
 Days = Annotated[int, Field(ge=-2000, le=4000)]
@@ -35,12 +31,9 @@ Span = Annotated[int, Field(ge=0, le=400)]
 Phase = Literal["screening", "treatment", "surgery", "follow_up"]
 PHASES: tuple[Phase, ...] = ("screening", "treatment", "surgery", "follow_up")
 ANCHOR = re.compile(
-    r"^(consent|planned_start|enrolment|surgery|last_cycle|last_dose|cycle\.\d{1,2}|last_dose\.[a-z_]+)$"
+    r"^(consent|planned_start|enrolment|surgery|pathology|progression|recurrence|last_cycle|last_dose|cycle\.\d{1,2}"
+    r"|last_dose\.[a-z_]+|visit\.[A-Za-z0-9_.+-]+)$"
 )
-
-
-class StudyError(NeotorchError):
-    """The study file is not usable."""
 
 
 class Model(BaseModel):
@@ -101,10 +94,19 @@ class DrugDefinition(Sourced):
     cycles: Annotated[list[int], Field(min_length=1)]
 
 
+class ExtraCycles(Model):
+    """Cycles that may be given beyond the planned ones; each has a day-1 visit like that of a planned one."""
+
+    most: Annotated[int, Field(ge=1, le=6)]
+    like: Code
+    """Visit whose forms are due at an extra day 1."""
+
+
 class Cycles(Sourced):
     """The treatment course."""
 
     count: Annotated[int, Field(ge=1, le=12)]
+    extra: ExtraCycles | None = None
     length_days: Annotated[int, Field(ge=7, le=42)]
     clock_drug: Drug
     """Cycles follow this drug's day 1; when it is stopped, treatment has ended."""
@@ -140,20 +142,30 @@ def known_anchor(value: str) -> str:
     if not ANCHOR.match(value):
         raise ValueError(
             f"{value!r} is not an anchor; use consent, planned_start, enrolment, cycle.N, last_cycle, last_dose, "
-            "last_dose.DRUG or surgery"
+            "last_dose.DRUG, surgery, pathology, progression, recurrence or visit.CODE"
         )
     return value
 
 
 class Timing(Model):
-    """anchor + offset with an inclusive window, all in calendar days."""
+    """anchor + offset with an inclusive window, all in calendar days. Of several anchors the latest counts."""
 
-    anchor: str
+    anchor: str | Annotated[list[str], Field(min_length=2, max_length=4)]
     offset_days: Days
     window_days_before: Span
     window_days_after: Span
 
-    _known_anchor = field_validator("anchor")(known_anchor)
+    @field_validator("anchor")
+    @classmethod
+    def _known_anchors(cls, value: str | list[str]) -> str | list[str]:
+        for name in [value] if isinstance(value, str) else value:
+            known_anchor(name)
+        return value
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """Names of the anchors; the window hangs on the latest and waits until all are known."""
+        return (self.anchor,) if isinstance(self.anchor, str) else tuple(self.anchor)
 
 
 class NotBefore(Model):
@@ -173,6 +185,10 @@ class Due(Model):
     within_days_of_c1d1: Annotated[int, Field(ge=0, le=60)] | None = None
 
 
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, dict) else value
+
+
 def _due(value: object) -> object:
     return {"form": value} if isinstance(value, str) else value
 
@@ -190,12 +206,17 @@ class Visit(Sourced):
     cycle: int | None = None
     timing: Annotated[list[Timing], Field(min_length=1)]
     """Alternatives: the first whose anchor is known counts."""
-    not_before: NotBefore | None = None
+    not_before: Annotated[list[NotBefore], BeforeValidator(_listed)] = []
     needs: Literal["treatment", "before_surgery", "surgery", "none"]
     """What must be so for the visit to be expected: on treatment; not operated yet; operated; nothing."""
     missed_after_days: Annotated[int, Field(ge=0, le=400)] | None
     """Days after the window closes from which it counts as missed; null: stays overdue until the site says."""
     due: list[Annotated[Due, BeforeValidator(_due)]]
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """Names of all facts that the visit's window may hang on."""
+        return (*(a for t in self.timing for a in t.anchors), *(n.anchor for n in self.not_before))
 
 
 class Rung(Model):
@@ -321,35 +342,9 @@ class Study(Model):
 
     @model_validator(mode="after")
     def _references(self) -> Self:
-        forms = {f.code: f for f in self.forms}
-        drugs = {d.code for d in self.drugs}
-        _unique("forms", [f.code for f in self.forms])
-        _unique("visits", [v.code for v in self.visits])
-        _unique("sites", [s.code for s in self.sites])
-        for n, visit in enumerate(self.visits):
-            for due in visit.due:
-                if due.form not in forms:
-                    raise ValueError(
-                        f"visits[{n}] ({visit.code}).due names the form {due.form!r}, which is not under forms"
-                    )
-                unknown = [i for i in due.items if i not in forms[due.form].items]
-                if unknown:
-                    raise ValueError(
-                        f"visits[{n}] ({visit.code}).due: form {due.form} has no item {', '.join(unknown)}"
-                    )
-            anchors = [t.anchor for t in visit.timing] + ([visit.not_before.anchor] if visit.not_before else [])
-            for anchor in anchors:
-                kind, _, name = anchor.partition(".")
-                if kind == "last_dose" and name and name not in drugs:
-                    raise ValueError(
-                        f"visits[{n}] ({visit.code}) is anchored on the drug {name!r}, which is not under drugs"
-                    )
-                if kind == "cycle" and not 1 <= int(name) <= self.cycles.count:
-                    raise ValueError(
-                        f"visits[{n}] ({visit.code}) is anchored on cycle {name}; there are {self.cycles.count}"
-                    )
-        if self.cycles.clock_drug not in drugs:
-            raise ValueError(f"cycles.clock_drug {self.cycles.clock_drug!r} is not under drugs")
+        from neotorch.domain.references import check_references
+
+        check_references(self)
         return self
 
     @cached_property
@@ -367,86 +362,24 @@ class Study(Model):
         """Drugs by code."""
         return {d.code: d for d in self.drugs}
 
+    @property
+    def cycles_allowed(self) -> int:
+        """Highest number of a cycle, extra ones included."""
+        return self.cycles.count + (self.cycles.extra.most if self.cycles.extra else 0)
+
+    def cycle_visit(self, number: int) -> Visit | None:
+        """Return the day-1 visit of a cycle; that of an extra one is made after the visit it is to be like."""
+        planned = next((v for v in self.visits if v.cycle == number), None)
+        extra = self.cycles.extra
+        if planned or extra is None or not self.cycles.count < number <= self.cycles_allowed:
+            return planned
+        like = self.visit_by_code[extra.like]
+        before = [t.model_copy(update={"anchor": f"cycle.{number - 1}"}) for t in like.timing]
+        label = Words(en=f"extra cycle {number} day 1", zh=f"追加第{number}周期第1天")
+        return like.model_copy(
+            update={"code": f"C{number}D1", "cycle": number, "timing": before, "label": label, "needs": "none"}
+        )
+
     def site(self, code: str | None) -> Site:
         """Return the site, or the first one where the code is not (yet) known."""
         return next((s for s in self.sites if s.code == code), self.sites[0])
-
-
-def _unique(where: str, codes: list[str]) -> None:
-    for code in codes:
-        if codes.count(code) > 1:
-            raise ValueError(f"{where}: the code {code!r} stands there twice")
-
-
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C reads a study file ten times as fast; some builds of PyYAML come without it."""
-
-
-def read_study(text: str, name: str = "study file") -> Study:
-    """Parse and validate a study file's text. StudyError lists every problem with its path and line."""
-    try:
-        loader = _LOADER(text)
-        node = loader.get_single_node()
-        twins = [] if node is None else list(_twins(node))
-        data: Any = None if node is None or twins else loader.construct_document(node)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}" if mark else "the file"
-        raise StudyError(
-            f"not readable as YAML: {getattr(error, 'problem', error)}", f"{name}, {line}", "mend the YAML there"
-        ) from None
-    if twins:
-        said = [f"{key} stands there twice (line {line})" for key, line in twins]
-        raise StudyError("\n".join(said), name, "keep one of each: nobody could tell which counts")
-    if not isinstance(data, dict):
-        raise StudyError("not a mapping of settings", name, "start from neotorch/studies/neotorch-breast03/1.0.yaml")
-    try:
-        return Study.model_validate(data)
-    except ValidationError as error:
-        tree = yaml.compose(text, Loader=_LOADER)
-        problems = [f"{_path(e['loc'])} (line {_line(tree, e['loc'])}): {_words(e)}" for e in error.errors()]
-        raise StudyError(
-            "\n".join(problems), name, "mend these lines; a study file is used whole or not at all"
-        ) from None
-
-
-def _twins(node: Any) -> Iterator[tuple[str, int]]:
-    """Yield the keys that stand twice in one mapping, with their lines; YAML itself takes the last without a word."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield str(key.value), key.start_mark.line + 1
-            seen.add(key.value)
-            yield from _twins(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from _twins(value)
-
-
-def _words(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        return "no such setting; check the spelling"
-    if error["type"] == "missing":
-        return "is missing"
-    return f"{message} (found {error['input']!r})" if not isinstance(error["input"], dict | list) else message
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
-    return text.lstrip(".") or "the file as a whole"
-
-
-def _line(node: Any, loc: tuple[int | str, ...]) -> int:
-    line: int = node.start_mark.line + 1
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == part), None)
-            if found is None:
-                return line
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line

@@ -8,7 +8,7 @@ from datetime import datetime
 from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import ENDED, Journey, PatientState
 from neotorch.domain.study import Study
-from neotorch.rules.consistency import contradictions
+from neotorch.rules.consistency import contradictions, lost_appointments
 from neotorch.rules.missing import Finding, missing_items
 from neotorch.rules.notices import Notice, query_notices, reminders, safety_notices
 from neotorch.rules.schedule import ACTIONABLE, VisitPlan, is_complete, journey, visit_plans
@@ -52,7 +52,10 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
     today = local_date(now, zone)
     plans = visit_plans(state, study, today)
     phase = journey(state, study)
-    found = (*contradictions(state, study), *(() if phase == "screen_failure" else missing_items(state, study, plans)))
+    found = (
+        *contradictions(state, study), *lost_appointments(state, study, plans),
+        *(() if phase == "screen_failure" else missing_items(state, study, plans)),
+    )  # fmt: skip
     opened = tuple(f for f in found if f.opens_on <= today)
     to_raise = tuple(f for f in opened if not _is_open(state, f.query))
     wanted = {f.query for f in found}

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from neotorch.domain import events as ev
 from neotorch.domain.history import history_problems
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Item, Study
+from neotorch.rules.desk import PLANS_AHEAD, Refusal, desk_refusals
 
 LATE_TRUTH = (ev.Death, ev.Consent, ev.Enrolment, ev.Eligibility, ev.Withdrawal, ev.LostToFollowUp, ev.Retraction)
 WORDS = (
@@ -33,20 +33,11 @@ NEEDS: Mapping[type[ev.Event], tuple[str, str]] = {
 """Fact -> (what of the state must be there, the event to record first)."""
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why a fact is not taken: the field, what is wrong, what to do."""
-
-    field: str
-    what: str
-    todo: str
-
-
 def admit(fact: ev.AnyFact, state: PatientState, study: Study, today: date) -> tuple[Refusal, ...]:
     """Return all reasons against taking `fact` now; an empty tuple admits it. `today` is the site's local date."""
     reasons = [*_identity(fact, state, study), *_dates(fact, today), *_targets(fact, state), *_vocabulary(fact, study)]
     if not reasons:
-        reasons = [*_order(fact, state)]
+        reasons = [*_order(fact, state), *desk_refusals(fact, state, study, today)]
     return tuple(reasons)
 
 
@@ -89,10 +80,6 @@ def _dates(fact: ev.AnyFact, today: date) -> Iterator[Refusal]:
         yield Refusal("planned_start", f"{fact.planned_start} is far from {fact.occurred}", todo)
 
 
-PLANS_AHEAD = timedelta(days=365)
-"""A plan further away than this is a slip of the keyboard."""
-
-
 def _further_dates(fact: ev.AnyFact) -> Iterator[tuple[str, date]]:
     """Yield the other days in a fact on which something had happened, by field."""
     if isinstance(fact, ev.CycleGiven):
@@ -128,11 +115,12 @@ def _targets(fact: ev.AnyFact, state: PatientState) -> Iterator[Refusal]:
 
 def _vocabulary(fact: ev.AnyFact, study: Study) -> Iterator[Refusal]:
     visit = getattr(fact, "visit", None)
-    if visit is not None and visit not in study.visit_by_code and visit != "UNS":
+    extra = {v.code for n in range(study.cycles.count + 1, study.cycles_allowed + 1) if (v := study.cycle_visit(n))}
+    if visit is not None and visit not in {*study.visit_by_code, *extra, "UNS"}:
         todo = f"use one of {', '.join(study.visit_by_code)}, or UNS for an unscheduled one"
         yield Refusal("visit", f"{visit!r} is not a visit of study version {study.version}", todo)
-    if isinstance(fact, ev.CycleGiven | ev.CycleDelayed) and fact.cycle > study.cycles.count:
-        yield Refusal("cycle", f"there is no cycle {fact.cycle}", f"the study has cycles 1 to {study.cycles.count}")
+    if isinstance(fact, ev.CycleGiven | ev.CycleDelayed) and fact.cycle > study.cycles_allowed:
+        yield Refusal("cycle", f"there is no cycle {fact.cycle}", f"the study has cycles 1 to {study.cycles_allowed}")
     if isinstance(fact, ev.CycleGiven):
         codes = [d.drug for d in fact.drugs]
         for n, given in enumerate(fact.drugs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from neotorch.domain.efs import survival_conflicts
@@ -11,7 +12,9 @@ from neotorch.domain.rcb import rcb_of
 from neotorch.domain.state import PatientState, Problem
 from neotorch.domain.study import Study
 from neotorch.rules.missing import Finding
-from neotorch.rules.schedule import Because
+from neotorch.rules.schedule import Because, VisitPlan
+
+OVER = frozenset({"held", "missed", "waived", "not_expected"})
 
 
 def contradictions(state: PatientState, study: Study) -> tuple[Finding, ...]:
@@ -27,6 +30,24 @@ def contradictions(state: PatientState, study: Study) -> tuple[Finding, ...]:
         for c in survival_conflicts(state.facts)
     ]
     return tuple({f.query: f for f in found}.values())
+
+
+def lost_appointments(state: PatientState, study: Study, plans: Sequence[VisitPlan]) -> tuple[Finding, ...]:
+    """Return one finding per appointment that its visit's window has moved away from, though nobody gave a reason."""
+    found = []
+    for plan in plans:
+        booking = state.booked.get(plan.code)
+        if booking is None or booking.reason or plan.protocol is None or plan.status in OVER:
+            continue
+        if plan.protocol.holds(booking.appointment):
+            continue
+        span = f"{plan.protocol.opens} to {plan.protocol.closes}"
+        text = f"{plan.code} is booked for {booking.appointment}, and its window is now {span}"
+        because = Because("visit.booking", study.version, plan.because.anchor, None, (booking.id,), text)
+        title = f"appointment outside the window at {plan.code}"
+        opens = state.learnt[booking.id].recorded_at.date()
+        found.append(Finding(f"{state.subject}/{plan.code}/booking", "booking", plan.code, (), title, because, opens))
+    return tuple(found)
 
 
 def _finding(state: PatientState, study: Study, visit: str | None, kind: str, problem: Problem) -> Finding:

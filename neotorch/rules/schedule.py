@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Literal
 
@@ -11,8 +12,9 @@ from neotorch.domain.calendar import Window, WindowStatus, window
 from neotorch.domain.state import ENDED, Journey, PatientState
 from neotorch.domain.study import DrugDefinition, Study, Timing, Visit
 
-VisitStatus = Literal["waiting", "not_expected", "held"] | WindowStatus
-"""waiting: its anchor has not happened; not_expected: the journey took another way; held: took place."""
+VisitStatus = Literal["waiting", "not_expected", "waived", "held"] | WindowStatus
+"""waiting: its anchor has not happened; not_expected: the journey took another way; waived: the site was let off it;
+held: took place."""
 ACTIONABLE: frozenset[str] = frozenset({"open", "due", "late", "overdue"})
 
 
@@ -67,6 +69,9 @@ class VisitPlan:
     visit: Visit
     status: VisitStatus
     window: Window | None
+    """The days to go by: those of the protocol, or with an appointment the appointment as its target."""
+    protocol: Window | None
+    """The days that the protocol allows."""
     held_on: date | None
     evidence: tuple[str, ...]
     because: Because
@@ -78,8 +83,8 @@ class VisitPlan:
 
     @property
     def in_window(self) -> bool | None:
-        """Whether it was held inside its window; None if it was not held or has no window."""
-        return self.window.holds(self.held_on) if self.window and self.held_on else None
+        """Whether it was held inside the protocol's window; None if it was not held or has no window."""
+        return self.protocol.holds(self.held_on) if self.protocol and self.held_on else None
 
 
 def journey(state: PatientState, study: Study) -> Journey:
@@ -111,6 +116,9 @@ def _settled(state: PatientState, study: Study) -> tuple[date, str] | None:
     last = state.cycles[max(state.cycles)] if state.cycles else None
     if last and last.cycle >= study.cycles.count:
         return last.occurred, last.id
+    skipped = [_skipped(n, state, study) for n in range(last.cycle + 1 if last else 1, study.cycles.count + 1)]
+    if all(skipped):  # the rest of the course was called off cycle by cycle
+        return max((e.occurred, e.id) for e in skipped if e)
     stops: list[ev.Event] = [
         c for c in state.dose_changes if c.drug == study.cycles.clock_drug and c.action == "stopped"
     ]
@@ -143,33 +151,60 @@ def find_anchor(name: str, state: PatientState, study: Study) -> Anchor | None:
     """Return the anchor's day if its fact is known. A delayed cycle anchors on the date it was put off to."""
     kind, _, which = name.partition(".")
     match kind:
-        case "consent":
-            return _on("consent", state.consent)
-        case "enrolment":
-            return _on("enrolment", state.enrolment)
         case "planned_start":
             if state.enrolment and state.enrolment.planned_start:
                 return Anchor("planned start", state.enrolment.planned_start, (state.enrolment.id,))
-        case "surgery":
-            return _on("surgery", state.surgery)
+            return None
+        case "visit":
+            held = _held(study.visit_by_code[which], state)
+            return Anchor(which, *held) if held else None
         case "cycle":
-            return _cycle(int(which), state)
+            return _cycle(int(which), state, study)
         case "last_cycle":
             return treatment_end(state, study)
         case "last_dose":
             return _last_dose(which, state, study)
-    return None
+        case _:
+            return _on(kind, _first(kind, state))
+
+
+def _first(kind: str, state: PatientState) -> ev.Event | None:
+    """Return the first fact of a kind that happens to a patient once, or whose first time counts."""
+    local = [p for p in state.pathologies if p.read == "local"]
+    facts: dict[str, Sequence[ev.Event | None]] = {
+        "consent": [state.consent], "enrolment": [state.enrolment], "surgery": [state.surgery], "pathology": local,
+        "progression": state.progressions, "recurrence": state.recurrences,
+    }  # fmt: skip
+    return next(iter(facts.get(kind, ())), None)
 
 
 def _on(name: str, event: ev.Event | None) -> Anchor | None:
     return Anchor(name, event.occurred, (event.id,)) if event else None
 
 
-def _cycle(number: int, state: PatientState) -> Anchor | None:
+def _cycle(number: int, state: PatientState, study: Study) -> Anchor | None:
+    """Day 1 as given, else the day it was put off to; the clock runs on through a cycle that was skipped."""
     if number in state.cycles:
         return _on(f"C{number}D1", state.cycles[number])
     delay = state.delays.get(number)
+    skipped = _skipped(number, state, study)
+    if skipped and number > 1:
+        before = _cycle(number - 1, state, study)
+        if before is None:
+            return None
+        day = before.day + timedelta(study.cycles.length_days)
+        return Anchor(f"C{number}D1 skipped", day, (*before.event_ids, skipped.id))
     return Anchor(f"C{number}D1 put off", delay.until, (delay.id,)) if delay else None
+
+
+def _skipped(number: int, state: PatientState, study: Study) -> ev.Event | None:
+    """Return the event that says that a cycle is left out: its day 1 missed or waived, or a later one given."""
+    if number in state.cycles:
+        return None
+    visit = study.cycle_visit(number)
+    said = (state.missed.get(visit.code) or state.waived.get(visit.code)) if visit else None
+    later = [c for n, c in sorted(state.cycles.items()) if n > number]
+    return said or (later[0] if later else None)
 
 
 def _last_dose(drug: str, state: PatientState, study: Study) -> Anchor | None:
@@ -184,19 +219,25 @@ def _last_dose(drug: str, state: PatientState, study: Study) -> Anchor | None:
 def visit_plans(state: PatientState, study: Study, today: date) -> tuple[VisitPlan, ...]:
     """Return every visit of the study file for this patient, in the file's order."""
     phase, settled = journey(state, study), _settled(state, study)
-    return tuple(_plan(v, state, study, today, phase, settled[0] if settled else None) for v in study.visits)
+    extra = [study.cycle_visit(n) for n in sorted({*state.cycles, *state.delays}) if n > study.cycles.count]
+    last = max((n for n, v in enumerate(study.visits) if v.cycle), default=-1) + 1
+    visits = [*study.visits[:last], *(v for v in extra if v), *study.visits[last:]]
+    return tuple(_plan(v, state, study, today, phase, settled[0] if settled else None) for v in visits)
 
 
 def _plan(  # noqa: PLR0917 - what a visit's status hangs on
     visit: Visit, state: PatientState, study: Study, today: date, phase: Journey, settled: date | None
 ) -> VisitPlan:
     held = _held(visit, state)
-    span, because = _window(visit, state, study)
+    protocol, because = _window(visit, state, study)
+    span, because = _appointment(visit, state, protocol, because)
     status: VisitStatus
     if held:
         status = "held"
+    elif visit.code in state.waived:
+        status, because = "waived", _told("waived", state.waived[visit.code], study)
     elif visit.code in state.missed:
-        status, because = "missed", _told(visit, state, study)
+        status, because = "missed", _told("missed", state.missed[visit.code], study)
     elif not _expected(visit, state, span, settled):
         status = "not_expected"
     elif _overtaken(visit, state):
@@ -205,7 +246,7 @@ def _plan(  # noqa: PLR0917 - what a visit's status hangs on
         status = "missed" if span and span.closes < _end_of_journey(state) else "not_expected"
     else:
         status = span.status(today) if span else "waiting"
-    return VisitPlan(visit, status, span, held[0] if held else None, held[1] if held else (), because)
+    return VisitPlan(visit, status, span, protocol, held[0] if held else None, held[1] if held else (), because)
 
 
 def _end_of_journey(state: PatientState) -> date:
@@ -218,37 +259,58 @@ def _end_of_journey(state: PatientState) -> date:
     return min((e.occurred for e in ends if e), default=date.min)
 
 
-def _told(visit: Visit, state: PatientState, study: Study) -> Because:
-    told = state.missed[visit.code]
-    return Because(
-        "visit.missed", study.version, event_ids=(told.id,), detail=f"missed, the site said on {told.occurred}"
+def _told(word: str, told: ev.Event, study: Study) -> Because:
+    detail = f"{word}, the site said on {told.occurred}"
+    return Because(f"visit.{word}", study.version, event_ids=(told.id,), detail=detail)
+
+
+def _appointment(
+    visit: Visit, state: PatientState, protocol: Window | None, because: Because
+) -> tuple[Window | None, Because]:
+    """Return the window with the booked day as its target; one outside the protocol's days stretches it that far."""
+    booking = state.booked.get(visit.code)
+    if booking is None:
+        return protocol, because
+    if protocol is None:
+        span = window(booking.appointment, 0, 0, 0, not_before=None, missed_after=visit.missed_after_days)
+        return span, replace(because, detail=f"booked for {booking.appointment}", event_ids=(booking.id,))
+    inside = (
+        "" if protocol.holds(booking.appointment) else f", outside the protocol's {protocol.opens} to {protocol.closes}"
     )
+    detail = "; ".join(d for d in (because.detail, f"booked for {booking.appointment}{inside}") if d)
+    ids = tuple(dict.fromkeys((*because.event_ids, booking.id)))
+    return protocol.booked(booking.appointment), replace(because, detail=detail, event_ids=ids)
 
 
 def _window(visit: Visit, state: PatientState, study: Study) -> tuple[Window | None, Because]:
     delay = state.delays.get(visit.cycle) if visit.cycle and visit.cycle not in state.cycles else None
     for timing in visit.timing:
-        anchor = find_anchor(timing.anchor, state, study)
+        anchor = _latest(timing.anchors, state, study)
         if anchor is None:
             continue
         if delay and delay.until > anchor.day:
             anchor = Anchor(f"C{visit.cycle}D1 put off", delay.until, (delay.id,))
             timing = timing.model_copy(update={"offset_days": 0})  # noqa: PLW2901 - the delay takes the offset's place
-        floor = find_anchor(visit.not_before.anchor, state, study) if visit.not_before else None
-        earliest = floor.day + timedelta(visit.not_before.days) if floor and visit.not_before else None
+        floors = [(n, f) for n in visit.not_before if (f := find_anchor(n.anchor, state, study))]
+        earliest = max((f.day + timedelta(n.days) for n, f in floors), default=None)
         span = window(
             anchor.day, timing.offset_days, timing.window_days_before, timing.window_days_after,
             not_before=earliest, missed_after=visit.missed_after_days,
         )  # fmt: skip
-        detail = (
-            f"not before {earliest} ({visit.not_before.days} d after {floor.name} on {floor.day})"
-            if floor and visit.not_before
-            else ""
+        detail = "; ".join(
+            f"not before {f.day + timedelta(n.days)} ({n.days} d after {f.name} on {f.day})" for n, f in floors
         )
-        ids = (*anchor.event_ids, *(floor.event_ids if floor else ()))
+        ids = (*anchor.event_ids, *(i for _, f in floors for i in f.event_ids))
         return span, Because("visit.window", study.version, anchor, timing, tuple(dict.fromkeys(ids)), detail)
-    names = " or ".join(t.anchor for t in visit.timing)
+    names = " or ".join(" and ".join(t.anchors) for t in visit.timing)
     return None, Because("visit.window", study.version, detail=f"waits for {names}")
+
+
+def _latest(names: tuple[str, ...], state: PatientState, study: Study) -> Anchor | None:
+    """Return the anchor that happened last; None until all have."""
+    found = [find_anchor(n, state, study) for n in names]
+    known = [a for a in found if a]
+    return max(known, key=lambda a: a.day) if len(known) == len(names) else None
 
 
 def _held(visit: Visit, state: PatientState) -> tuple[date, tuple[str, ...]] | None:  # noqa: C901 - one line per kind of evidence

@@ -75,9 +75,9 @@ def _surgery(chart: Chart, course: Course) -> date | None:
 
 def _washed_out(chart: Chart, course: Course) -> date:
     """Return the first day on which surgery is allowed."""
-    floor = chart.study.visit_by_code["SURG"].not_before
-    last = course.last_dose.get(floor.anchor.partition(".")[2]) if floor else None
-    return last + timedelta(floor.days) if floor and last else date.min
+    floors = chart.study.visit_by_code["SURG"].not_before
+    last = [(course.last_dose.get(f.anchor.partition(".")[2]), f.days) for f in floors]
+    return max((day + timedelta(days) for day, days in last if day), default=date.min)
 
 
 def _operation(chart: Chart, day: date) -> None:
@@ -213,7 +213,7 @@ def _visits(chart: Chart, course: Course, operated: date | None, ahead: _Ahead) 
         if visit.phase != "follow_up" or visit.held_by not in ("visit", "disease_status"):
             continue
         timing = visit.timing[0]
-        anchor = _anchor(timing.anchor, course, operated)
+        anchor = _anchor(timing.anchors[0], course, operated)
         if anchor is None:
             continue
         spread = timing.window_days_before / 3

@@ -52,15 +52,15 @@ def statuses(visit: Visit, facts: list[ev.AnyFact], days: list[date]) -> dict[da
 @pytest.mark.parametrize(("visit", "timing"), alternatives())
 def test_each_window_changes_status_on_its_four_boundaries(visit: Visit, timing: Timing) -> None:
     """Before it opens, from opening, on the target, to closing, and until it is missed: no day is off by one."""
-    facts = history_for(timing.anchor)
-    anchor = find_anchor(timing.anchor, state_of(facts), study())
+    facts = history_for(timing.anchors[0])
+    anchor = find_anchor(timing.anchors[0], state_of(facts), study())
     assert anchor is not None
     target = anchor.day + timing.offset_days * DAY
     opens, closes = target - timing.window_days_before * DAY, target + timing.window_days_after * DAY
-    if visit.not_before:
-        floor = find_anchor(visit.not_before.anchor, state_of(facts), study())
+    for not_before in visit.not_before:
+        floor = find_anchor(not_before.anchor, state_of(facts), study())
         assert floor is not None
-        opens = max(opens, floor.day + visit.not_before.days * DAY)
+        opens = max(opens, floor.day + not_before.days * DAY)
         target = max(opens, target)
     wanted = {
         opens - DAY: "planned",

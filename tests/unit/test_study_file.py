@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import neotorch
-from neotorch.domain.study import Study, StudyError, read_study
+from neotorch.domain.study import Study
+from neotorch.domain.study_file import StudyError, read_study
 from neotorch.settings import Settings, SettingsError, load_settings, load_study
 from tests.support import study
 

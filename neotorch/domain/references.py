@@ -1,0 +1,82 @@
+"""What the parts of a study file say of each other: every name leads somewhere, and visits hang on facts, not in a circle."""
+
+from __future__ import annotations
+
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neotorch.domain.study import Study, Visit
+
+
+def check_references(study: Study) -> None:
+    """ValueError at the first name that leads nowhere, with its place and the way out."""
+    _unique("forms", [f.code for f in study.forms])
+    _unique("visits", [v.code for v in study.visits])
+    _unique("sites", [s.code for s in study.sites])
+    for n, visit in enumerate(study.visits):
+        where = f"visits[{n}] ({visit.code})"
+        _forms_due(where, visit, study)
+        _anchors(where, visit, study)
+    if study.cycles.clock_drug not in {d.code for d in study.drugs}:
+        raise ValueError(f"cycles.clock_drug {study.cycles.clock_drug!r} is not under drugs")
+    extra = study.cycles.extra
+    if extra and extra.like not in {v.code for v in study.visits if v.cycle}:
+        raise ValueError(f"cycles.extra.like names {extra.like!r}, which is no day-1 visit")
+    if circle := anchor_circle(study.visits):
+        raise ValueError(f"visits hang on each other in a circle: {' on '.join(circle)}; anchor one of them elsewhere")
+
+
+def _forms_due(where: str, visit: Visit, study: Study) -> None:
+    forms = {f.code: f for f in study.forms}
+    for due in visit.due:
+        if due.form not in forms:
+            raise ValueError(f"{where}.due names the form {due.form!r}, which is not under forms")
+        unknown = [i for i in due.items if i not in forms[due.form].items]
+        if unknown:
+            raise ValueError(f"{where}.due: form {due.form} has no item {', '.join(unknown)}")
+
+
+def _anchors(where: str, visit: Visit, study: Study) -> None:
+    for anchor in visit.anchors:
+        kind, _, name = anchor.partition(".")
+        if kind == "last_dose" and name and name not in {d.code for d in study.drugs}:
+            raise ValueError(f"{where} is anchored on the drug {name!r}, which is not under drugs")
+        if kind == "cycle" and not 1 <= int(name) <= study.cycles.count:
+            raise ValueError(f"{where} is anchored on cycle {name}; there are {study.cycles.count}")
+        if kind == "visit" and name not in {v.code for v in study.visits}:
+            raise ValueError(f"{where} is anchored on the visit {name!r}, which is not under visits")
+
+
+def anchor_circle(visits: list[Visit]) -> list[str]:
+    """Return the codes of visits that hang on each other in a circle, the first once more at the end; else nothing."""
+    graph = {v.code: {w.code for w in visits for a in v.anchors if _provides(w, a)} for v in visits}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(reversed(error.args[1]))
+    return []
+
+
+def _provides(visit: Visit, anchor: str) -> bool:
+    """Whether holding the visit is what makes the anchor known."""
+    kind, _, name = anchor.partition(".")
+    match kind:
+        case "visit":
+            return visit.code == name
+        case "cycle":
+            return visit.cycle == int(name)
+        case "last_cycle" | "last_dose":
+            return visit.cycle is not None
+        case "surgery":
+            return visit.held_by == "surgery"
+        case "pathology":
+            return visit.held_by == "pathology_local"
+        case _:
+            return False
+
+
+def _unique(where: str, codes: list[str]) -> None:
+    for code in codes:
+        if codes.count(code) > 1:
+            raise ValueError(f"{where}: the code {code!r} stands there twice")
