@@ -27,7 +27,8 @@ from neotorch.rules import Duties, duties
 from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_facts
 from neotorch.rules.desk import Refusal
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
-from neotorch.rules.notices import deliveries
+from neotorch.rules.metrics import SiteQueries, metrics
+from neotorch.rules.notices import by_role, deliveries
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
 from neotorch.rules.worklist import ORDER, Obligation, obligations, stuck
 from neotorch.settings import Settings, load_settings, load_study
@@ -114,11 +115,11 @@ class Engine:
         return self.notifier.unheard(self.study.recipients.roles, [s.code for s in self.study.sites])
 
     def listeners(self, site: str | None) -> dict[str, list[tuple[str, str]]]:
-        """Return kind of notice -> (role, channel name) for a site."""
-        return {
-            kind: [(role, channel.name) for role in roles for channel in self.notifier.channels_for(role, site)]
-            for kind, roles in self.study.recipients.tell.items()
-        }
+        """Return kind of notice, and role (`notices.by_role`) -> (role, channel name) for a site."""
+        recipients = self.study.recipients
+        pairs = {r: [(r, c.name) for c in self.notifier.channels_for(r, site)] for r in recipients.roles}
+        kinds = {kind: [pair for role in roles for pair in pairs[role]] for kind, roles in recipients.tell.items()}
+        return kinds | {by_role(role): found for role, found in pairs.items()}
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -175,6 +176,12 @@ class Engine:
         rows = self.log.read(known_at=as_of)
         lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.listeners(None), now)
         return sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key))
+
+    def queries(self, *, as_of: datetime | None = None, site: str | None = None) -> tuple[SiteQueries, ...]:
+        """Return the query figures of each site (or one), now or as they were."""
+        states = [self.state(s, as_of=as_of) for s in self.subjects()]
+        found = metrics(states, self.study, as_of or self.clock())
+        return tuple(f for f in found if site in (None, f.site))
 
     def story_markdown(self, subject: str, *, as_of: datetime | None = None) -> str:
         """Return one patient's story: open items, visits, endpoints, timeline."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from neotorch.domain.checks import check_items
+
 if TYPE_CHECKING:
     from neotorch.domain.study import Study, Visit
 
@@ -23,6 +25,8 @@ def check_references(study: Study) -> None:
     extra = study.cycles.extra
     if extra and extra.like not in {v.code for v in study.visits if v.cycle}:
         raise ValueError(f"cycles.extra.like names {extra.like!r}, which is no day-1 visit")
+    check_items(study)
+    _roles(study)
     if circle := anchor_circle(study.visits):
         raise ValueError(f"visits hang on each other in a circle: {' on '.join(circle)}; anchor one of them elsewhere")
 
@@ -37,8 +41,17 @@ def _forms_due(where: str, visit: Visit, study: Study) -> None:
             raise ValueError(f"{where}.due: form {due.form} has no item {', '.join(unknown)}")
 
 
+def _roles(study: Study) -> None:
+    named = {f"queries.escalate[{n}].roles": e.roles for n, e in enumerate(study.queries.escalate)}
+    for where, roles in (named | {"queries.asked_by": study.queries.asked_by}).items():
+        for role in roles:
+            if role not in study.recipients.roles:
+                known = ", ".join(study.recipients.roles)
+                raise ValueError(f"{where} names the role {role!r}, which is not under recipients.roles ({known})")
+
+
 def _anchors(where: str, visit: Visit, study: Study) -> None:
-    for anchor in visit.anchors:
+    for anchor in (*visit.anchors, *(d.of for d in visit.due if d.of)):
         kind, _, name = anchor.partition(".")
         if kind == "last_dose" and name and name not in {d.code for d in study.drugs}:
             raise ValueError(f"{where} is anchored on the drug {name!r}, which is not under drugs")

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from neotorch.domain.checks import Checks, OnlyIf
 from neotorch.domain.dates import parse_date
 from neotorch.domain.efs import EfsMap
 from neotorch.domain.events import Code, Drug
@@ -122,7 +124,7 @@ class Item(Model):
     """Plausible limits, inclusive; beyond them intake refuses the value."""
     high: float | None = None
     choices: list[str] = []
-    only_if: Literal["residual_invasive"] | None = None
+    only_if: OnlyIf | None = None
     """Asked only when so: receptors are not assessable where no invasive cancer is left."""
 
 
@@ -178,11 +180,19 @@ class NotBefore(Model):
 
 
 class Due(Model):
-    """A form due at a visit; `items` narrows it, `within_days_of_c1d1` bounds how old the values may be at C1D1."""
+    """A form due at a visit; `items` narrows it, `within_days` bounds how old its values may be."""
 
     form: Code
     items: list[Code] = []
-    within_days_of_c1d1: Annotated[int, Field(ge=0, le=60)] | None = None
+    within_days: Annotated[int, Field(ge=0, le=400)] | None = None
+    of: Annotated[str, AfterValidator(known_anchor)] | None = None
+    """The fact on whose day the values are to be that fresh; left out: the visit itself."""
+
+    @model_validator(mode="after")
+    def _days_of_something(self) -> Self:
+        if self.of and self.within_days is None:
+            raise ValueError("`of` says what within_days counts from; give within_days too")
+        return self
 
 
 def _listed(value: object) -> object:
@@ -234,10 +244,29 @@ class Reminders(Sourced):
     rungs: Annotated[list[Rung], Field(min_length=1)]
 
 
+class Escalation(Model):
+    """Who else hears of a query that is still open on the morning of its day `after_days`."""
+
+    after_days: Annotated[int, Field(ge=1, le=400)]
+    roles: Annotated[list[Code], Field(min_length=1)]
+
+
 class Queries(Sourced):
-    """When a missing item becomes a query."""
+    """When a missing item becomes a query, and who hears of one that stays open. The day it was raised is day 0."""
 
     raise_after_days: Annotated[int, Field(ge=0, le=60)]
+    remind_every_days: Annotated[int, Field(ge=1, le=400)]
+    escalate: list[Escalation] = []
+    asked_by: list[Code] = []
+    """Roles that ask queries themselves; they hear of the answers."""
+
+    @field_validator("escalate")
+    @classmethod
+    def _later_each_time(cls, value: list[Escalation]) -> list[Escalation]:
+        days = [e.after_days for e in value]
+        if days != sorted(set(days)):
+            raise ValueError(f"after_days must rise from one level to the next, and they are {days}")
+        return value
 
 
 Told = Literal["reminder", "moved", "query", "safety", "endpoint", "incident"]
@@ -328,6 +357,7 @@ class Study(Model):
     visits: list[Visit]
     reminders: Reminders
     queries: Queries
+    checks: Checks = Checks()
     recipients: Recipients
     endpoints: Endpoints
 

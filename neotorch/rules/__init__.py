@@ -8,9 +8,11 @@ from datetime import datetime
 from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import ENDED, Journey, PatientState
 from neotorch.domain.study import Study
-from neotorch.rules.consistency import contradictions, lost_appointments
+from neotorch.rules.consistency import contradictions, doses_without_labs, lost_appointments
+from neotorch.rules.manual import asked_by_people
 from neotorch.rules.missing import Finding, missing_items
-from neotorch.rules.notices import Notice, query_notices, reminders, safety_notices
+from neotorch.rules.notices import Notice, reminders, safety_notices
+from neotorch.rules.queries import query_notices
 from neotorch.rules.schedule import ACTIONABLE, VisitPlan, is_complete, journey, visit_plans
 
 
@@ -52,9 +54,10 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
     today = local_date(now, zone)
     plans = visit_plans(state, study, today)
     phase = journey(state, study)
+    missing = () if phase == "screen_failure" else missing_items(state, study, plans)
     found = (
-        *contradictions(state, study), *lost_appointments(state, study, plans),
-        *(() if phase == "screen_failure" else missing_items(state, study, plans)),
+        *contradictions(state, study), *lost_appointments(state, study, plans), *missing,
+        *doses_without_labs(state, study, plans, missing), *asked_by_people(state, study),
     )  # fmt: skip
     opened = tuple(f for f in found if f.opens_on <= today)
     to_raise = tuple(f for f in opened if not _is_open(state, f.query))
@@ -62,7 +65,10 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
     to_close = tuple((q, t.round) for q, t in state.queries.items() if t.open and q not in wanted)
     due, later = reminders(state, study, plans, now)
     later += [at_hour(f.opens_on, 0, zone) for f in found if f.opens_on > today]
-    notices = (*safety_notices(state, study), *due, *query_notices(state, opened))
+    complete = phase not in ENDED and is_complete(plans)
+    asked, then = query_notices(state, study, opened, now, ended=complete or phase in ENDED)
+    later += then
+    notices = (*safety_notices(state, study), *due, *asked)
     return Duties(
         phase=phase,
         plans=plans,
@@ -71,7 +77,7 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
         to_close=to_close,
         notices=notices,
         later=tuple(sorted(set(later))),
-        complete=phase not in ENDED and is_complete(plans),
+        complete=complete,
     )
 
 

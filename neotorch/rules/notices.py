@@ -15,7 +15,6 @@ from neotorch.domain import events as ev
 from neotorch.domain.calendar import Window, at_hour
 from neotorch.domain.state import NoticeTrail, PatientState
 from neotorch.domain.study import Rung, Study
-from neotorch.rules.missing import Finding
 from neotorch.rules.schedule import Because, VisitPlan
 
 Kind = Literal["reminder", "moved", "query", "safety", "endpoint", "incident"]
@@ -38,6 +37,8 @@ class Notice:
     because: Because
     data: Mapping[str, object] = field(default_factory=dict)
     learnt_at: datetime | None = None
+    roles: tuple[str, ...] | None = None
+    """Who is told instead of those whom the study file names for the kind."""
 
 
 @dataclass(frozen=True)
@@ -219,19 +220,6 @@ def _moved(state: PatientState, study: Study, plan: VisitPlan, said: _Said | Non
     return Notice(key, "moved", f"{plan.code} moved", plan.because, data)
 
 
-def query_notices(state: PatientState, findings: tuple[Finding, ...]) -> list[Notice]:
-    """Return one notice per open query that the data still give rise to."""
-    found = []
-    for finding in findings:
-        trail = state.queries.get(finding.query)
-        if trail and trail.open:
-            about: dict[str, object] = {"subject": state.subject, "visit": finding.visit, "items": list(finding.items)}
-            data = about | {"what": finding.title, "state": "raised"}
-            key = f"{finding.query}/asked/{trail.round}"
-            found.append(Notice(key, "query", f"notice: {finding.title}", finding.because, data))
-    return found
-
-
 def safety_notices(state: PatientState, study: Study) -> list[Notice]:
     """Return one notice per fact that an investigator must know of at once."""
     found = []
@@ -259,20 +247,32 @@ def _safety(fact: ev.AnyFact) -> str | None:
             return None
 
 
+def by_role(role: str) -> str:
+    """Return the name under which `listeners` hold one role's pairs; no kind of notice is called so."""
+    return f"role:{role}"
+
+
+def audience(notice: Notice, listeners: Mapping[str, list[tuple[str, str]]]) -> list[tuple[str, str]]:
+    """Return the (role, channel) pairs to tell. `listeners`: kind, or role (`by_role`) -> pairs."""
+    if notice.roles is None:
+        return listeners.get(notice.kind, [])
+    return [pair for role in notice.roles for pair in listeners.get(by_role(role), [])]
+
+
 def deliveries(
     notices: list[Notice],
     trails: Mapping[str, NoticeTrail],
     listeners: Mapping[str, list[tuple[str, str]]],
     now: datetime,
 ) -> tuple[list[Delivery], list[datetime]]:
-    """Return what to send now and when the rest may be tried. `listeners`: kind -> (role, channel) pairs.
+    """Return what to send now and when the rest may be tried. `listeners` as in `audience`.
 
     A channel that was added later is not sent what its role was told through another channel more than a day ago.
     """
     send: list[Delivery] = []
     later: list[datetime] = []
     for notice in notices:
-        for role, channel in listeners.get(notice.kind, []):
+        for role, channel in audience(notice, listeners):
             trail = trails.get(delivery_key(notice.key, role, channel))
             if trail is None and _told_elsewhere(notice.key, role, trails, now):
                 continue
