@@ -37,7 +37,9 @@ def queries(*, site: str | None = None, as_of: str | None = None, json: Json = F
         for f in found
     ]  # fmt: skip
     title = f"Queries {engine.study.short_title}, {when:%Y-%m-%d %H:%M %Z}"
-    table(title, header, rows, caption="Ages count from the day a query was raised; days to answer and close are medians.")
+    table(
+        title, header, rows, caption="Ages count from the day a query was raised; days to answer and close are medians."
+    )
     return 0
 
 

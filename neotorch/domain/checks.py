@@ -45,6 +45,13 @@ class DoseLabs(Check):
 
     forms: Annotated[list[Items], Field(min_length=1)]
     within_days: Annotated[int, Field(ge=0, le=60)]
+    first_cycle_within_days: Annotated[int, Field(ge=0, le=60)] | None = None
+    """For cycle 1, where screening values may be older; left out: as for the others."""
+
+    def days(self, cycle: int) -> int:
+        """Return how old the values may be at day 1 of a cycle."""
+        first = self.first_cycle_within_days
+        return first if cycle == 1 and first is not None else self.within_days
 
 
 class ProgressionDecision(Check):

@@ -144,7 +144,8 @@ _rule = _matching(_RULE, "visit.window")
 
 FIELDS: Mapping[str, Callable[[Any, Language], object]] = {
     "subject": _subject, "visit": _code, "visit_label": _words, "study": _words,
-    "rung": _one_of("ahead", "opens", "closing", "overdue"), "state": _one_of("raised", "asked", "reminder", "escalated", "answered", "closed"),
+    "rung": _one_of("ahead", "opens", "closing", "overdue"),
+    "state": _one_of("raised", "asked", "reminder", "escalated", "answered", "closed"),
     "age_days": _days, "query": _rule,
     "what": _words, "due": _texts, "items": _texts, "changes": _changes, "channel": _code,
     "opens": _day, "target": _day, "closes": _day, "until": _day, "occurred": _day, "moved_from": _day,

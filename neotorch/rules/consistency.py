@@ -99,7 +99,7 @@ def doses_without_labs(
     found = []
     for number, dose in state.cycles.items():
         known = _asked_forms(dose, state, study, plans, asked)
-        first = dose.occurred - timedelta(check.within_days)
+        first = dose.occurred - timedelta(check.days(number))
         lacks = [
             item for wanted in check.forms if wanted.form not in known
             for item in wanted.items or study.form_by_code[wanted.form].items

@@ -44,6 +44,7 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     }),
     "imaging": st.fixed_dictionaries({
         "visit": VISITS, "modality": st.just(["US"]), "response": st.sampled_from(["PR", "PD", "NE", "BASELINE"]),
+        "sum_mm": st.sampled_from([None, 0, 40, 48, 100]),
     }),
     "adverse_event": st.fixed_dictionaries({
         "term": st.just("rash"), "grade": st.integers(1, 5), "serious": st.booleans(),
@@ -71,6 +72,10 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "death": st.just({"cause": "unknown"}),
     "withdrawal": st.fixed_dictionaries({"scope": st.sampled_from(["treatment", "study"])}),
     "lost_to_follow_up": st.just({}),
+    "query_opened": st.just({"query": f"{SUBJECT}/monitor/1", "text": "x"}),
+    "query_resolved": st.just({"query": f"{SUBJECT}/monitor/1"}),
+    "notice_seen": st.just({"key": f"{SUBJECT}/C2D1/CBC"}),
+    "snoozed": st.fixed_dictionaries({"key": st.just(f"{SUBJECT}/C2D1/CBC"), "until": DAYS}),
     "query_answered": st.just({"query": f"{SUBJECT}/C2D1/CBC", "answer": "x"}),
 }  # fmt: skip
 EFFECTS: dict[str, dict[str, Any]] = {

@@ -40,7 +40,9 @@ def test_the_response_at_each_timepoint(case: dict[str, Any]) -> None:
     assert all(a.response in a.reason for a in found)
 
 
-@pytest.mark.parametrize("case", FILE["reported"], ids=lambda c: f"{c['derived']} reported as {c['reported']}: {c['why']}")
+@pytest.mark.parametrize(
+    "case", FILE["reported"], ids=lambda c: f"{c['derived']} reported as {c['reported']}: {c['why']}"
+)
 def test_what_a_report_may_say_beside_the_sums(case: dict[str, Any]) -> None:
     """Only what no non-target lesion can explain is held against the reader."""
     assert contradiction(case["reported"], case["derived"], case.get("sum")) is case["contradiction"]
