@@ -27,7 +27,7 @@ from neotorch.rules import Duties, duties
 from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_facts
 from neotorch.rules.desk import Refusal
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
-from neotorch.rules.notices import deliveries
+from neotorch.rules.notices import Audience, deliveries, quiet_until
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
 from neotorch.rules.worklist import ORDER, Obligation, obligations, stuck
 from neotorch.settings import Settings, load_settings, load_study
@@ -113,12 +113,12 @@ class Engine:
         """Return the (role, site) pairs whom no channel reaches: their notices go to the outbox folder."""
         return self.notifier.unheard(self.study.recipients.roles, [s.code for s in self.study.sites])
 
-    def listeners(self, site: str | None) -> dict[str, list[tuple[str, str]]]:
-        """Return kind of notice -> (role, channel name) for a site."""
-        return {
-            kind: [(role, channel.name) for role in roles for channel in self.notifier.channels_for(role, site)]
-            for kind, roles in self.study.recipients.tell.items()
-        }
+    def audience(self, site: str | None) -> Audience:
+        """Return who listens at a site, and until when only what must never be lost may go out."""
+        roles = self.study.recipients.roles
+        channels = {role: [c.name for c in self.notifier.channels_for(role, site)] for role in roles}
+        quiet = quiet_until(self.clock(), self.study, site) if self.settings.quiet_hours else None
+        return Audience({str(k): v for k, v in self.study.recipients.tell.items()}, channels, quiet)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -171,16 +171,16 @@ class Engine:
         for subject in self.subjects():
             state, due = self.duties(subject, as_of=as_of)
             if site is None or state.site == site:
-                lines += obligations(state, due, self.study, self.listeners(state.site), now)
+                lines += obligations(state, due, self.study, self.audience(state.site), now)
         rows = self.log.read(known_at=as_of)
-        lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.listeners(None), now)
+        lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.audience(None), now)
         return sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key))
 
     def story_markdown(self, subject: str, *, as_of: datetime | None = None) -> str:
         """Return one patient's story: open items, visits, endpoints, timeline."""
         state, due = self.duties(subject, as_of=as_of)
         now = as_of or self.clock()
-        lines = obligations(state, due, self.study, self.listeners(state.site), now)
+        lines = obligations(state, due, self.study, self.audience(state.site), now)
         return story(state, due, self._values(subject, as_of), lines, self.study)
 
     def explain(self, key: str, *, as_of: datetime | None = None) -> dict[str, str]:
@@ -271,7 +271,7 @@ class Engine:
         state = self.state(subject)
         due = duties(state, self.study, now)
         seen = self.log.journey_seen(subject)[1]
-        send, waits = deliveries(list(due.notices), state.notices, self.listeners(state.site), now)
+        send, waits = deliveries(list(due.notices), state.notices, self.audience(state.site), now)
         later = [t for t in (*due.later, *waits) if t > now]
         steps = (
             *fact_steps(state, seen),
@@ -403,7 +403,7 @@ class Engine:
         """Return the notices about the trial as a whole that are due: changed endpoints and incidents."""
         now = self.clock()
         state = fold_trial(self.log.read())
-        send, _ = deliveries(list(trial_notices(self.log.read(), self.study)), state, self.listeners(None), now)
+        send, _ = deliveries(list(trial_notices(self.log.read(), self.study)), state, self.audience(None), now)
         return tuple(notice_steps(send))
 
 

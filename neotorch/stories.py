@@ -15,6 +15,7 @@ from neotorch.rules.worklist import Obligation
 MARK = {
     "held": "●", "missed": "✕", "overdue": "‼", "late": "!", "due": "▶", "open": "▷", "planned": "○", "waiting": "·",
     "not_expected": "-",
+    "waived": "waived",
 }  # fmt: skip
 """A sign for each status, so that the state of a visit can be seen before it is read."""
 

@@ -17,7 +17,16 @@ def check_references(study: Study) -> None:
     for n, visit in enumerate(study.visits):
         where = f"visits[{n}] ({visit.code})"
         _forms_due(where, visit, study)
+        _ladder(where, visit, study)
         _anchors(where, visit, study)
+    for name, rungs in study.reminders.ladders.items():
+        for n, rung in enumerate(rungs):
+            for role in rung.roles:
+                if role not in study.recipients.roles:
+                    raise ValueError(
+                        f"reminders.ladders.{name}[{n}] ({rung.name}) names the role {role!r}, which is not under "
+                        "recipients.roles"
+                    )
     if study.cycles.clock_drug not in {d.code for d in study.drugs}:
         raise ValueError(f"cycles.clock_drug {study.cycles.clock_drug!r} is not under drugs")
     extra = study.cycles.extra
@@ -35,6 +44,19 @@ def _forms_due(where: str, visit: Visit, study: Study) -> None:
         unknown = [i for i in due.items if i not in forms[due.form].items]
         if unknown:
             raise ValueError(f"{where}.due: form {due.form} has no item {', '.join(unknown)}")
+
+
+def _ladder(where: str, visit: Visit, study: Study) -> None:
+    if visit.ladder not in study.reminders.ladders:
+        raise ValueError(f"{where} has the ladder {visit.ladder!r}, which is not under reminders.ladders")
+    if visit.missed_after_days is None:
+        return
+    for rung in study.reminders.ladders[visit.ladder]:
+        if rung.at == "closes" and rung.days > visit.missed_after_days:
+            raise ValueError(
+                f"{where} counts as missed {visit.missed_after_days} d after its window closes, and its reminder "
+                f"{rung.name!r} would come {rung.days} d after; move the rung, or give the visit another ladder"
+            )
 
 
 def _anchors(where: str, visit: Visit, study: Study) -> None:

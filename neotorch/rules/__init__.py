@@ -10,7 +10,8 @@ from neotorch.domain.state import ENDED, Journey, PatientState
 from neotorch.domain.study import Study
 from neotorch.rules.consistency import contradictions, lost_appointments
 from neotorch.rules.missing import Finding, missing_items
-from neotorch.rules.notices import Notice, query_notices, reminders, safety_notices
+from neotorch.rules.notices import Notice, query_notices, safety_notices
+from neotorch.rules.reminders import reminders
 from neotorch.rules.schedule import ACTIONABLE, VisitPlan, is_complete, journey, visit_plans
 
 

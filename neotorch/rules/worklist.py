@@ -11,7 +11,7 @@ from neotorch.domain.calendar import local_date
 from neotorch.domain.state import NoticeTrail, PatientState
 from neotorch.domain.study import Study
 from neotorch.rules import Duties
-from neotorch.rules.notices import Notice, delivery_key, outlook
+from neotorch.rules.notices import Audience, Notice, delivery_key, outlook
 from neotorch.rules.schedule import ACTIONABLE
 
 Kind = Literal["visit", "query", "notice"]
@@ -42,13 +42,13 @@ class Obligation:
 
 
 def obligations(
-    state: PatientState, duties: Duties, study: Study, listeners: Mapping[str, list[tuple[str, str]]], now: datetime
+    state: PatientState, duties: Duties, study: Study, audience: Audience, now: datetime
 ) -> tuple[Obligation, ...]:
     """Return one patient's open matters: visits to hold, queries to answer, notices that did not get through."""
     lines = [
         *_visits(state, duties),
         *_queries(state, duties, study),
-        *stuck(state, list(duties.notices), state.notices, listeners, now),
+        *stuck(state, list(duties.notices), state.notices, audience, now),
     ]
     return tuple(sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key)))
 
@@ -85,11 +85,11 @@ def _queries(state: PatientState, duties: Duties, study: Study) -> Iterable[Obli
 
 def stuck(
     state: PatientState | None, notices: list[Notice], trails: Mapping[str, NoticeTrail],
-    listeners: Mapping[str, list[tuple[str, str]]], now: datetime,
+    audience: Audience, now: datetime,
 ) -> Iterable[Obligation]:  # fmt: skip
     """Yield the notices that are due and did not get through, or of which nobody can say whether they did."""
     for notice in notices:
-        for role, channel in listeners.get(notice.kind, []):
+        for role, channel in audience.of(notice):
             key = delivery_key(notice.key, role, channel)
             trail = trails.get(key)
             view = outlook(trail, notice.kind, now)
