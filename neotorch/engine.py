@@ -176,6 +176,12 @@ class Engine:
         lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.audience(None), now)
         return sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key))
 
+    def last_planned(self, site: str) -> date | None:
+        """Return the last day on which any visit of a site's patients is planned, None if none is."""
+        found = [self.duties(s) for s in self.subjects()]
+        days = [p.window.closes for state, due in found if state.site == site for p in due.plans if p.window]
+        return max(days, default=None)
+
     def story_markdown(self, subject: str, *, as_of: datetime | None = None) -> str:
         """Return one patient's story: open items, visits, endpoints, timeline."""
         state, due = self.duties(subject, as_of=as_of)
