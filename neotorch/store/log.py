@@ -46,10 +46,11 @@ _ROWS = select(table).where(table.c.study == bindparam("study"), table.c.seq > b
 _SUBJECT_ROWS = _ROWS.where(table.c.subject == bindparam("subject"))
 _BY_ID = select(table).where(table.c.study == bindparam("study"), table.c.id.in_(bindparam("ids", expanding=True)))
 _NEWEST = select(func.max(table.c.seq)).where(table.c.study == bindparam("study")).scalar_subquery()
-_HEAD_AND_BY_ID = union_all(  # both in one round trip
-    select(table).where(table.c.study == bindparam("study"), table.c.seq == _NEWEST),
-    _BY_ID,
-)
+_AT_HEAD = select(table).where(table.c.study == bindparam("study"), table.c.seq == _NEWEST)
+_HEAD_AND_BY_ID = union_all(_AT_HEAD, _BY_ID)  # both in one round trip
+_ONE = select(table).where(table.c.study == bindparam("study"), table.c.id == bindparam("id"))
+_HEAD_AND_ONE = union_all(_AT_HEAD, _ONE)
+"""The same for a single id, the usual case: a list of ids makes SQLAlchemy word the statement anew each time."""
 _SUBJECTS = (
     select(table.c.subject)
     .where(table.c.study == bindparam("study"), table.c.subject.is_not(None))
@@ -243,8 +244,10 @@ class EventLog:
         found: dict[str, Recorded] = {}
         for start in range(0, max(len(ids), 1), _IDS_AT_ONCE):
             chunk = set(ids[start : start + _IDS_AT_ONCE])
-            values = {"study": self.study, "ids": list(chunk)}
-            rows = [Row(*row) for row in connection.execute(_HEAD_AND_BY_ID, values)]
+            query = _HEAD_AND_ONE if len(chunk) == 1 else _HEAD_AND_BY_ID
+            values: dict[str, Any] = {"study": self.study}
+            values |= {"id": next(iter(chunk))} if len(chunk) == 1 else {"ids": list(chunk)}
+            rows = [Row(*row) for row in connection.execute(query, values)]
             newest = max(rows, key=lambda row: row.seq, default=None)
             found |= {row.id: self._parse(row) for row in rows if row.id in chunk}
         return newest, found
