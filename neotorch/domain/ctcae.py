@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from operator import ge, gt, le, lt
 from typing import Literal, get_args
 
@@ -108,6 +109,7 @@ class _Step:
         return TESTS[self.test](value, self.limit)
 
 
+@lru_cache(maxsize=4096)  # the same values are judged at every look at a patient
 def grade_of(
     quantity: Quantity, value: float, normal: Normal | None = None, baseline: Baseline | None = None
 ) -> Graded:
