@@ -204,11 +204,13 @@ class Engine:
         return self._explain_told(key, as_of)
 
     def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:
-        """Explain the copy of a notice about one event: its key begins with the event's id."""
-        event = self.log.get(key.rpartition("/told/")[0])
+        """Explain the report owed about one event, or the copy of a notice about it: the key begins with the event's id."""
+        event = self.log.get(key.rpartition("/told/")[0]) or self.log.get(key.rpartition("/report")[0])
         if event is None:
             return {}
         subject = event.event.subject
+        if subject and key.endswith("/report"):
+            return explain_key(key, *self.duties(subject, as_of=as_of), self._values(subject, as_of))
         trails = self.state(subject, as_of=as_of).notices if subject else fold_trial(self.log.read(known_at=as_of))
         return explain_notice(key, trails[key], event.event) if key in trails else {}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from neotorch.domain.safety import check_safety
+
 if TYPE_CHECKING:
     from neotorch.domain.study import Study, Visit
 
@@ -32,6 +34,8 @@ def check_references(study: Study) -> None:
     extra = study.cycles.extra
     if extra and extra.like not in {v.code for v in study.visits if v.cycle}:
         raise ValueError(f"cycles.extra.like names {extra.like!r}, which is no day-1 visit")
+    if study.safety:
+        check_safety(study.safety, study)
     if circle := anchor_circle(study.visits):
         raise ValueError(f"visits hang on each other in a circle: {' on '.join(circle)}; anchor one of them elsewhere")
 

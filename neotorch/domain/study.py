@@ -13,9 +13,7 @@ from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     field_validator,
@@ -25,6 +23,8 @@ from pydantic import (
 from neotorch.domain.dates import parse_date
 from neotorch.domain.efs import EfsMap
 from neotorch.domain.events import Code, Drug
+from neotorch.domain.safety import Safety
+from neotorch.domain.sourced import Model, Sourced, Words
 from neotorch.domain.workdays import table
 
 Days = Annotated[int, Field(ge=-2000, le=4000)]
@@ -35,32 +35,6 @@ ANCHOR = re.compile(
     r"^(consent|planned_start|enrolment|surgery|pathology|progression|recurrence|last_cycle|last_dose|cycle\.\d{1,2}"
     r"|last_dose\.[a-z_]+|visit\.[A-Za-z0-9_.+-]+)$"
 )
-
-
-class Model(BaseModel):
-    """Frozen, no unknown field."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Sourced(Model):
-    """A value with its origin."""
-
-    source: Annotated[str, StringConstraints(min_length=3)]
-    """Where the value is from: the registry, a paper with its section, or 'proposed default' with the reason."""
-    assumption: bool
-    """True where the registry entry does not state it."""
-
-
-class Words(Model):
-    """A label in each language that a site may use."""
-
-    en: str
-    zh: str
-
-    def in_(self, language: str) -> str:
-        """Return the label in `language` ('en' or 'zh')."""
-        return self.zh if language == "zh" else self.en
 
 
 class Site(Sourced):
@@ -379,6 +353,7 @@ class Study(Model):
     queries: Queries
     recipients: Recipients
     endpoints: Endpoints
+    safety: Safety | None = None
 
     @field_validator("subject_pattern")
     @classmethod

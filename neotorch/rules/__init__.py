@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property, partial
 
 from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import ENDED, Journey, PatientState
 from neotorch.domain.study import Study
+from neotorch.rules.clocks import Clock, clock_notices, clock_wakes, sae_clocks
 from neotorch.rules.consistency import contradictions, lost_appointments
+from neotorch.rules.gates import Gate, dose_gates, surgery_gate
 from neotorch.rules.missing import Finding, missing_items
 from neotorch.rules.notices import Notice, query_notices, safety_notices
 from neotorch.rules.reminders import reminders
@@ -31,6 +35,14 @@ class Duties:
     """Instants at which something more will be due, in order."""
     complete: bool
     """The 3-year follow-up lies behind."""
+    clocks: tuple[Clock, ...] = ()
+    """Reports of serious adverse events, owed or made."""
+    judge: Callable[[], tuple[Gate, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @cached_property
+    def gates(self) -> tuple[Gate, ...]:
+        """Gates of doses and surgery; no step of a journey hangs on them, so they are judged when asked for."""
+        return self.judge()
 
     @property
     def ended(self) -> bool:
@@ -63,7 +75,9 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
     to_close = tuple((q, t.round) for q, t in state.queries.items() if t.open and q not in wanted)
     due, later = reminders(state, study, plans, now)
     later += [at_hour(f.opens_on, 0, zone) for f in found if f.opens_on > today]
-    notices = (*safety_notices(state, study), *due, *query_notices(state, opened))
+    clocks = sae_clocks(state, study, now)
+    later += clock_wakes(clocks)
+    notices = (*safety_notices(state, study), *clock_notices(clocks), *due, *query_notices(state, opened))
     return Duties(
         phase=phase,
         plans=plans,
@@ -73,7 +87,14 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
         notices=notices,
         later=tuple(sorted(set(later))),
         complete=phase not in ENDED and is_complete(plans),
+        clocks=clocks,
+        judge=partial(_gates, state, study, today),
     )
+
+
+def _gates(state: PatientState, study: Study, today: date) -> tuple[Gate, ...]:
+    surgery = surgery_gate(state, study, today)
+    return (*dose_gates(state, study, today), *((surgery,) if surgery else ()))
 
 
 def _is_open(state: PatientState, query: str) -> bool:

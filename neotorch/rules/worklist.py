@@ -14,8 +14,8 @@ from neotorch.rules import Duties
 from neotorch.rules.notices import Audience, Notice, delivery_key, outlook
 from neotorch.rules.schedule import ACTIONABLE
 
-Kind = Literal["visit", "query", "notice"]
-ORDER = ("undelivered", "overdue", "due", "late", "query", "open")
+Kind = Literal["visit", "query", "notice", "safety"]
+ORDER = ("unreported", "to report", "undelivered", "overdue", "due", "late", "query", "open")
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,24 @@ def obligations(
 ) -> tuple[Obligation, ...]:
     """Return one patient's open matters: visits to hold, queries to answer, notices that did not get through."""
     lines = [
+        *_reports(duties, state),
         *_visits(state, duties),
         *_queries(state, duties, study),
         *stuck(state, list(duties.notices), state.notices, audience, now),
     ]
     return tuple(sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key)))
+
+
+def _reports(duties: Duties, state: PatientState) -> Iterable[Obligation]:
+    """Yield the safety reports that are still to be made: `unreported` once their time is over."""
+    for clock in duties.clocks:
+        if clock.open:
+            status = "unreported" if clock.status == "late" else "to report"
+            yield Obligation(
+                clock.key, "safety", status, clock.subject, state.site,
+                f"report {clock.name} by {clock.local(clock.deadline)}",
+                local_date(clock.aware, clock.zone), local_date(clock.deadline, clock.zone), str(clock.because),
+            )  # fmt: skip
 
 
 def _visits(state: PatientState, duties: Duties) -> Iterable[Obligation]:

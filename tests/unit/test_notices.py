@@ -163,7 +163,9 @@ def test_a_safety_notice_is_due_at_once_and_for_each_fact() -> None:
     """Death, recurrence, progression and a serious adverse event are told; others are not."""
     told = [
         fact("adverse_event", START, id="mild", term="rash", grade=1),
-        fact("adverse_event", START, id="sae", term="rash", grade=3, serious=True),
+        fact(
+            "adverse_event", START, id="sae", term="rash", grade=3, serious=True, reported="2026-01-19T15:00:00+08:00"
+        ),
         fact("progression", START + 30 * DAY, id="pd", operable=None, basis="imaging"),
         fact("recurrence", START + 300 * DAY, id="rec", site="local"),
         fact("death", START + 400 * DAY, id="dead"),
