@@ -42,7 +42,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.only:
         with tempfile.TemporaryDirectory(prefix="neotorch-bench-") as folder:
-            settings = Settings(data_dir=Path(folder), prefect_port=0, channels=[])
+            settings = Settings(data_dir=Path(folder), prefect_port=0, channels=[], quiet_hours=False)
             export(settings)
             measure = ours if args.only == "ours" else plain
             print(json.dumps(asyncio.run(measure(settings, args))))

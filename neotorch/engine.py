@@ -28,7 +28,7 @@ from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_fa
 from neotorch.rules.desk import Refusal
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
 from neotorch.rules.metrics import SiteQueries, metrics
-from neotorch.rules.notices import by_role, deliveries
+from neotorch.rules.notices import Audience, deliveries, quiet_until
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
 from neotorch.rules.worklist import ORDER, Obligation, obligations, stuck
 from neotorch.settings import Settings, load_settings, load_study
@@ -114,12 +114,12 @@ class Engine:
         """Return the (role, site) pairs whom no channel reaches: their notices go to the outbox folder."""
         return self.notifier.unheard(self.study.recipients.roles, [s.code for s in self.study.sites])
 
-    def listeners(self, site: str | None) -> dict[str, list[tuple[str, str]]]:
-        """Return kind of notice, and role (`notices.by_role`) -> (role, channel name) for a site."""
-        recipients = self.study.recipients
-        pairs = {r: [(r, c.name) for c in self.notifier.channels_for(r, site)] for r in recipients.roles}
-        kinds = {kind: [pair for role in roles for pair in pairs[role]] for kind, roles in recipients.tell.items()}
-        return kinds | {by_role(role): found for role, found in pairs.items()}
+    def audience(self, site: str | None) -> Audience:
+        """Return who listens at a site, and until when only what must never be lost may go out."""
+        roles = self.study.recipients.roles
+        channels = {role: [c.name for c in self.notifier.channels_for(role, site)] for role in roles}
+        quiet = quiet_until(self.clock(), self.study, site) if self.settings.quiet_hours else None
+        return Audience({str(k): v for k, v in self.study.recipients.tell.items()}, channels, quiet)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -172,9 +172,9 @@ class Engine:
         for subject in self.subjects():
             state, due = self.duties(subject, as_of=as_of)
             if site is None or state.site == site:
-                lines += obligations(state, due, self.study, self.listeners(state.site), now)
+                lines += obligations(state, due, self.study, self.audience(state.site), now)
         rows = self.log.read(known_at=as_of)
-        lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.listeners(None), now)
+        lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.audience(None), now)
         return sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key))
 
     def queries(self, *, as_of: datetime | None = None, site: str | None = None) -> tuple[SiteQueries, ...]:
@@ -183,11 +183,17 @@ class Engine:
         found = metrics(states, self.study, as_of or self.clock())
         return tuple(f for f in found if site in (None, f.site))
 
+    def last_planned(self, site: str) -> date | None:
+        """Return the last day on which any visit of a site's patients is planned, None if none is."""
+        found = [self.duties(s) for s in self.subjects()]
+        days = [p.window.closes for state, due in found if state.site == site for p in due.plans if p.window]
+        return max(days, default=None)
+
     def story_markdown(self, subject: str, *, as_of: datetime | None = None) -> str:
         """Return one patient's story: open items, visits, endpoints, timeline."""
         state, due = self.duties(subject, as_of=as_of)
         now = as_of or self.clock()
-        lines = obligations(state, due, self.study, self.listeners(state.site), now)
+        lines = obligations(state, due, self.study, self.audience(state.site), now)
         return story(state, due, self._values(subject, as_of), lines, self.study)
 
     def explain(self, key: str, *, as_of: datetime | None = None) -> dict[str, str]:
@@ -205,11 +211,13 @@ class Engine:
         return self._explain_told(key, as_of)
 
     def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:
-        """Explain the copy of a notice about one event: its key begins with the event's id."""
-        event = self.log.get(key.rpartition("/told/")[0])
+        """Explain the report owed about one event, or the copy of a notice about it: the key begins with the event's id."""
+        event = self.log.get(key.rpartition("/told/")[0]) or self.log.get(key.rpartition("/report")[0])
         if event is None:
             return {}
         subject = event.event.subject
+        if subject and key.endswith("/report"):
+            return explain_key(key, *self.duties(subject, as_of=as_of), self._values(subject, as_of))
         trails = self.state(subject, as_of=as_of).notices if subject else fold_trial(self.log.read(known_at=as_of))
         return explain_notice(key, trails[key], event.event) if key in trails else {}
 
@@ -278,7 +286,7 @@ class Engine:
         state = self.state(subject)
         due = duties(state, self.study, now)
         seen = self.log.journey_seen(subject)[1]
-        send, waits = deliveries(list(due.notices), state.notices, self.listeners(state.site), now)
+        send, waits = deliveries(list(due.notices), state.notices, self.audience(state.site), now)
         later = [t for t in (*due.later, *waits) if t > now]
         steps = (
             *fact_steps(state, seen),
@@ -410,7 +418,7 @@ class Engine:
         """Return the notices about the trial as a whole that are due: changed endpoints and incidents."""
         now = self.clock()
         state = fold_trial(self.log.read())
-        send, _ = deliveries(list(trial_notices(self.log.read(), self.study)), state, self.listeners(None), now)
+        send, _ = deliveries(list(trial_notices(self.log.read(), self.study)), state, self.audience(None), now)
         return tuple(notice_steps(send))
 
 

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """A study file of your own, in place of the one that comes with neotorch."""
     channels: list[ChannelSettings] = Field(default_factory=list)
     notice_timeout_seconds: Annotated[float, Field(gt=0, le=45)] = 20
+    quiet_hours: bool = True
+    """Whether the study's quiet hours are kept; what must never be lost goes out at any hour."""
     host: str = "127.0.0.1"
     prefect_port: Annotated[int, Field(ge=0, le=65535)] = 4200
     """0: any free port."""

@@ -9,12 +9,15 @@ from neotorch.domain.state import NoticeTrail, PatientState
 from neotorch.domain.study import Study
 from neotorch.plan import awaiting, closed_by, fact_title, title
 from neotorch.rules import Duties
+from neotorch.rules.clocks import Clock
 from neotorch.rules.endpoints import PatientEndpoints
+from neotorch.rules.gates import WORDS, Gate
 from neotorch.rules.worklist import Obligation
 
 MARK = {
     "held": "●", "missed": "✕", "overdue": "‼", "late": "!", "due": "▶", "open": "▷", "planned": "○", "waiting": "·",
     "not_expected": "-",
+    "waived": "waived",
 }  # fmt: skip
 """A sign for each status, so that the state of a visit can be seen before it is read."""
 
@@ -30,6 +33,7 @@ def story(
         _open_items(lines),
         "## Visits",
         _visits(duties),
+        *_safety(duties),
         "## Endpoints",
         _endpoints(values),
         "## Timeline",
@@ -50,8 +54,8 @@ def explain_key(key: str, state: PatientState, duties: Duties, values: PatientEn
             held = {"held on": str(plan.held_on), "shown by": ", ".join(plan.evidence)} if plan.held_on else {}
             why = {"because": str(plan.because), "source": plan.visit.source}
             return {"visit": plan.visit.label.en, "status": plan.status, "window": span, **held, **why}
-    if query := _query(key, state, duties):
-        return query
+    if found := _explain_safety(key, duties) or _query(key, state, duties):
+        return found
     for name, verdict in (("pcr", values.pcr), ("rcb01", values.rcb01)):
         if key == f"{state.subject}/{name}":
             return {
@@ -100,6 +104,30 @@ def _query(key: str, state: PatientState, duties: Duties) -> dict[str, str]:
     return found | ({"ends with": ends} if finding else {})
 
 
+def _explain_safety(key: str, duties: Duties) -> dict[str, str]:
+    clock = next((c for c in duties.clocks if c.key == key), None)
+    gate = next((g for g in duties.gates if g.key == key), None) if "/gate/" in key else None
+    return explain_clock(clock) if clock else explain_gate(gate) if gate else {}
+
+
+def explain_gate(gate: Gate) -> dict[str, str]:
+    """Return each condition of a gate with its why; on the console the site's own words stand beside it."""
+    lines = {
+        c.name: f"{WORDS[c.verdict]} - {c.because}" + (f'; the site says: "{c.said}"' if c.said else "")
+        for c in gate.conditions
+    }
+    return {"gate": gate.name, "verdict": WORDS[gate.verdict], "as of": str(gate.day), **lines}
+
+
+def explain_clock(clock: Clock) -> dict[str, str]:
+    """Return what is to be reported until when, and why."""
+    reported = clock.local(clock.reported) if clock.reported else "not yet"
+    return {
+        "report": clock.name, "status": clock.status, "aware": clock.local(clock.aware),
+        "deadline": clock.local(clock.deadline), "reported": reported, "because": str(clock.because),
+    }  # fmt: skip
+
+
 def explain_notice(key: str, notice: NoticeTrail, about: ev.AnyFact | ev.AnyEffect | None = None) -> dict[str, str]:
     """Return what became of one copy of a notice, and the event that it tells of."""
     sent = f"sent {notice.sent.at.isoformat()}" if notice.sent else "not known to have arrived"
@@ -129,6 +157,20 @@ def _visits(duties: Duties) -> str:
         target = plan.window.target if plan.window else ""
         rows.append((MARK[plan.status], plan.code, plan.status.replace("_", " "), target, span, held))
     return _table(("", "visit", "status", "target", "window", "held"), rows)
+
+
+def _safety(duties: Duties) -> list[str]:
+    """Return the part on reports and gates; of gates that are not all met every condition but the met ones."""
+    if not duties.gates and not duties.clocks:
+        return []
+    rows: list[tuple[str, str, str]] = [
+        (clock.name, clock.status, f"report by {clock.local(clock.deadline)}; {clock.because.detail}")
+        for clock in duties.clocks
+    ]
+    for gate in duties.gates:
+        open_ = [line for line, c in zip(gate.lines(), gate.conditions, strict=True) if c.verdict != "met"]
+        rows.append((f"{gate.name} gate, as of {gate.day}", WORDS[gate.verdict], "; ".join(open_)))
+    return ["## Safety", _table(("what", "verdict", "why"), rows)]
 
 
 def _endpoints(values: PatientEndpoints) -> str:

@@ -104,9 +104,18 @@ def pathology(on: date | str, subject: str = SUBJECT, **fields: Any) -> ev.AnyFa
     return fact("pathology", on, subject, **{"id": f"{subject}.PATH", **CLEAN, **fields})
 
 
+ORDINARY = {
+    "ANC": 3.5, "PLT": 220, "HB": 125, "ALT": 25, "AST": 24, "BILI": 12, "SBP": 118, "DBP": 76, "QTCF": 420,
+    "LVEF_PCT": 64,
+}  # fmt: skip
+"""What opens every gate; other numbers are the middle of what is plausible."""
+
+
 def value_of(form: Form, name: str) -> Any:
     """An ordinary answer to one item."""
     item = form.items[name]
+    if name in ORDINARY:
+        return ORDINARY[name]
     match item.kind:
         case "boolean":
             return True

@@ -30,6 +30,8 @@ def doctor(*, send: bool = True, json: Annotated[bool, Parameter(negative="")] =
     with err.status("checking the notice channels"):
         found += [checks.channel(notifier.check(c, live=send)) for c in notifier.channels]
     found.append(checks.listeners(engine.unheard(), settings.outbox))
+    with err.status("looking how far the visits reach"):
+        found.append(checks.working_days(engine.study.sites, engine.last_planned))
     with err.status("verifying the log"):
         problems = engine.log.verify()
     whole = f"{engine.head()} events, chain whole" if not problems else str(problems[0])

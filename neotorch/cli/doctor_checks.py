@@ -7,14 +7,17 @@ import socket
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from neotorch.domain.study import Site
+from neotorch.domain.workdays import warning
 
 PYTHON = ((3, 11), (3, 14))
 SQLITE = (3, 35, 0)
@@ -168,6 +171,12 @@ def listeners(unheard: Iterable[tuple[str, str]], outbox: Path) -> Check:
     return Check(
         "listeners", True, f"no channel for {who}: see the folder {outbox}" if who else "every role has a channel"
     )
+
+
+def working_days(sites: list[Site], until: Callable[[str], date | None]) -> Check:
+    """Whether the published working days reach as far as the visits planned. No failure: reminders come all the same."""
+    lines = warning(sites, lambda site: until(site.code))
+    return Check("working days", True, " ".join(lines) or "published as far as visits are planned")
 
 
 def machine(data_dir: Path, zones: Collection[str], host: str, port: int, now: datetime) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from neotorch.rules.trial import trial_notices
 
 PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.02
-OVER = frozenset({"held", "missed", "not_expected"})
+OVER = frozenset({"held", "missed", "waived", "not_expected"})
 """Visits whose date nobody waits for any more."""
 MANY = 4
 """So many facts and more are counted, not listed."""

@@ -103,7 +103,7 @@ def explain(key: str, /, *, as_of: str | None = None, json: Json = False) -> int
     Parameters
     ----------
     key: str
-        As in NT-007/C2D1, NT-007/C2D1/CBC, NT-007/pcr, an event id, or the key of a notice.
+        As in NT-007/C2D1, NT-007/C2D1/CBC, NT-007/pcr, NT-007/gate/SURG, an event id, or the key of a notice.
     as_of: str
         A date or a time with zone: as it was then.
     json: bool

@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from neotorch.domain.checks import check_items
+from neotorch.domain.safety import check_safety
 
 if TYPE_CHECKING:
     from neotorch.domain.study import Study, Visit
@@ -19,7 +20,16 @@ def check_references(study: Study) -> None:
     for n, visit in enumerate(study.visits):
         where = f"visits[{n}] ({visit.code})"
         _forms_due(where, visit, study)
+        _ladder(where, visit, study)
         _anchors(where, visit, study)
+    for name, rungs in study.reminders.ladders.items():
+        for n, rung in enumerate(rungs):
+            for role in rung.roles:
+                if role not in study.recipients.roles:
+                    raise ValueError(
+                        f"reminders.ladders.{name}[{n}] ({rung.name}) names the role {role!r}, which is not under "
+                        "recipients.roles"
+                    )
     if study.cycles.clock_drug not in {d.code for d in study.drugs}:
         raise ValueError(f"cycles.clock_drug {study.cycles.clock_drug!r} is not under drugs")
     extra = study.cycles.extra
@@ -27,6 +37,8 @@ def check_references(study: Study) -> None:
         raise ValueError(f"cycles.extra.like names {extra.like!r}, which is no day-1 visit")
     check_items(study)
     _roles(study)
+    if study.safety:
+        check_safety(study.safety, study)
     if circle := anchor_circle(study.visits):
         raise ValueError(f"visits hang on each other in a circle: {' on '.join(circle)}; anchor one of them elsewhere")
 
@@ -48,6 +60,19 @@ def _roles(study: Study) -> None:
             if role not in study.recipients.roles:
                 known = ", ".join(study.recipients.roles)
                 raise ValueError(f"{where} names the role {role!r}, which is not under recipients.roles ({known})")
+
+
+def _ladder(where: str, visit: Visit, study: Study) -> None:
+    if visit.ladder not in study.reminders.ladders:
+        raise ValueError(f"{where} has the ladder {visit.ladder!r}, which is not under reminders.ladders")
+    if visit.missed_after_days is None:
+        return
+    for rung in study.reminders.ladders[visit.ladder]:
+        if rung.at == "closes" and rung.days > visit.missed_after_days:
+            raise ValueError(
+                f"{where} counts as missed {visit.missed_after_days} d after its window closes, and its reminder "
+                f"{rung.name!r} would come {rung.days} d after; move the rung, or give the visit another ladder"
+            )
 
 
 def _anchors(where: str, visit: Visit, study: Study) -> None:

@@ -14,9 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     field_validator,
@@ -27,6 +25,9 @@ from neotorch.domain.checks import Checks, OnlyIf
 from neotorch.domain.dates import parse_date
 from neotorch.domain.efs import EfsMap
 from neotorch.domain.events import Code, Drug
+from neotorch.domain.safety import Safety
+from neotorch.domain.sourced import Model, Sourced, Words
+from neotorch.domain.workdays import table
 
 Days = Annotated[int, Field(ge=-2000, le=4000)]
 Span = Annotated[int, Field(ge=0, le=400)]
@@ -38,32 +39,6 @@ ANCHOR = re.compile(
 )
 
 
-class Model(BaseModel):
-    """Frozen, no unknown field."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Sourced(Model):
-    """A value with its origin."""
-
-    source: Annotated[str, StringConstraints(min_length=3)]
-    """Where the value is from: the registry, a paper with its section, or 'proposed default' with the reason."""
-    assumption: bool
-    """True where the registry entry does not state it."""
-
-
-class Words(Model):
-    """A label in each language that a site may use."""
-
-    en: str
-    zh: str
-
-    def in_(self, language: str) -> str:
-        """Return the label in `language` ('en' or 'zh')."""
-        return self.zh if language == "zh" else self.en
-
-
 class Site(Sourced):
     """A centre."""
 
@@ -71,6 +46,12 @@ class Site(Sourced):
     name: Words
     time_zone: str
     languages: Annotated[list[Literal["en", "zh"]], Field(min_length=1)]
+    calendar: str | None = None
+    """Public holidays, by country or part of one (CN, US-NY); none: every day is a working day."""
+    closed: list[Annotated[date, BeforeValidator(parse_date)]] = []
+    """Further days on which nobody works here."""
+    worked: list[Annotated[date, BeforeValidator(parse_date)]] = []
+    """Days worked in spite of weekend or holiday."""
 
     @field_validator("time_zone")
     @classmethod
@@ -79,6 +60,13 @@ class Site(Sourced):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError(f"{value!r} is not a time zone; use an IANA name such as Asia/Shanghai") from None
+        return value
+
+    @field_validator("calendar")
+    @classmethod
+    def _known_calendar(cls, value: str | None) -> str | None:
+        if value is not None:
+            table(value)
         return value
 
 
@@ -219,6 +207,8 @@ class Visit(Sourced):
     not_before: Annotated[list[NotBefore], BeforeValidator(_listed)] = []
     needs: Literal["treatment", "before_surgery", "surgery", "none"]
     """What must be so for the visit to be expected: on treatment; not operated yet; operated; nothing."""
+    ladder: Code = "default"
+    """Which of the study's reminder ladders it has."""
     missed_after_days: Annotated[int, Field(ge=0, le=400)] | None
     """Days after the window closes from which it counts as missed; null: stays overdue until the site says."""
     due: list[Annotated[Due, BeforeValidator(_due)]]
@@ -229,19 +219,52 @@ class Visit(Sourced):
         return (*(a for t in self.timing for a in t.anchors), *(n.anchor for n in self.not_before))
 
 
-class Rung(Model):
-    """A reminder: `days` after (negative: before) one of the window's boundaries, at the study's notice hour."""
+Says = Literal["ahead", "opens", "closing", "overdue"]
 
-    name: Literal["ahead", "opens", "closing", "overdue"]
+
+class Rung(Model):
+    """A reminder: `days` after (negative: before) one of the window's boundaries, at the study's notice hour.
+
+    On a day off it comes on the working day before, an overdue one on the next. With `roles` it is an escalation: it goes
+    to them, and only if nobody has taken note of the matter (`notice_seen`).
+    """
+
+    name: Annotated[Code, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,19}$")]
+    says: Says
     at: Literal["opens", "target", "closes"]
     days: Annotated[int, Field(ge=-60, le=60)]
+    roles: list[Code] = []
+
+
+class Quiet(Model):
+    """Local hours in which only what must never be lost goes out; the rest waits for `to_hour`."""
+
+    from_hour: Annotated[int, Field(ge=0, le=23)]
+    to_hour: Annotated[int, Field(ge=0, le=23)]
 
 
 class Reminders(Sourced):
     """When reminders go out, in the site's local time."""
 
     hour: Annotated[int, Field(ge=0, le=23)]
-    rungs: Annotated[list[Rung], Field(min_length=1)]
+    quiet: Quiet | None = None
+    ladders: Annotated[dict[Code, Annotated[list[Rung], Field(min_length=1)]], Field(min_length=1)]
+    """Name -> rungs; a visit that names none has `default`."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if "default" not in self.ladders:
+            raise ValueError("ladders has no `default`; every visit without a ladder of its own uses it")
+        for name, rungs in self.ladders.items():
+            codes = [r.name for r in rungs]
+            twice = next((c for c in codes if codes.count(c) > 1), None)
+            if twice:
+                raise ValueError(
+                    f"ladders.{name} has two rungs called {twice!r}; a reminder is known by its rung's name"
+                )
+        if self.quiet and self.quiet.from_hour == self.quiet.to_hour:
+            raise ValueError("quiet: from_hour and to_hour are the same; leave quiet out to send at any hour")
+        return self
 
 
 class Escalation(Model):
@@ -256,6 +279,8 @@ class Queries(Sourced):
 
     raise_after_days: Annotated[int, Field(ge=0, le=60)]
     remind_every_days: Annotated[int, Field(ge=1, le=400)]
+    remind_for_days: Annotated[int, Field(ge=1, le=4000)] | None = None
+    """Days after which nobody is reminded any more; the worklist and the figures keep the query. Left out: no end."""
     escalate: list[Escalation] = []
     asked_by: list[Code] = []
     """Roles that ask queries themselves; they hear of the answers."""
@@ -360,6 +385,7 @@ class Study(Model):
     checks: Checks = Checks()
     recipients: Recipients
     endpoints: Endpoints
+    safety: Safety | None = None
 
     @field_validator("subject_pattern")
     @classmethod

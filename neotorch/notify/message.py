@@ -151,11 +151,12 @@ FIELDS: Mapping[str, Callable[[Any, Language], object]] = {
     "opens": _day, "target": _day, "closes": _day, "until": _day, "occurred": _day, "moved_from": _day,
     "why": _words, "anchor": _words, "anchor_day": _day, "offset_days": _days, "window_before": _days,
     "window_after": _days, "rule": _rule, "where": _words, "possible_repeat": _flag, "sent_at": _instant,
+    "deadline": _words, "report": _one_of("soon", "late"),
 }  # fmt: skip
 """What a notice may say, each with its check. `anchor` and its neighbours word the reason in the reader's language;
 `why` adds to it or stands alone. `query` is the key of a question that a person asked, to read it by; its words are not
-sent. `age_days` is how long a query has been open. `opens`/`target`/`closes` are the window, `until` another deadline. `where` is a URL
-or a command."""
+sent. `age_days` is how long a query has been open. `opens`/`target`/`closes` are the window, `until` another deadline.
+`where` is a URL or a command. `report` says how a safety report stands that is owed by `deadline`, the site's local time."""
 
 
 def checked(notice: Notice) -> dict[str, Any]:

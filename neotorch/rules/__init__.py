@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property, partial
 
 from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import ENDED, Journey, PatientState
 from neotorch.domain.study import Study
+from neotorch.rules.clocks import Clock, clock_notices, clock_wakes, sae_clocks
 from neotorch.rules.consistency import contradictions, doses_without_labs, lost_appointments
+from neotorch.rules.gates import Gate, dose_gates, surgery_gate
 from neotorch.rules.manual import asked_by_people
 from neotorch.rules.missing import Finding, missing_items
-from neotorch.rules.notices import Notice, reminders, safety_notices
+from neotorch.rules.notices import Notice, safety_notices
 from neotorch.rules.queries import query_notices
+from neotorch.rules.reminders import reminders
 from neotorch.rules.schedule import ACTIONABLE, VisitPlan, is_complete, journey, visit_plans
 
 
@@ -32,6 +37,14 @@ class Duties:
     """Instants at which something more will be due, in order."""
     complete: bool
     """The 3-year follow-up lies behind."""
+    clocks: tuple[Clock, ...] = ()
+    """Reports of serious adverse events, owed or made."""
+    judge: Callable[[], tuple[Gate, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @cached_property
+    def gates(self) -> tuple[Gate, ...]:
+        """Gates of doses and surgery; no step of a journey hangs on them, so they are judged when asked for."""
+        return self.judge()
 
     @property
     def ended(self) -> bool:
@@ -67,8 +80,9 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
     later += [at_hour(f.opens_on, 0, zone) for f in found if f.opens_on > today]
     complete = phase not in ENDED and is_complete(plans)
     asked, then = query_notices(state, study, opened, now, ended=complete or phase in ENDED)
-    later += then
-    notices = (*safety_notices(state, study), *due, *asked)
+    clocks = sae_clocks(state, study, now)
+    later += then + clock_wakes(clocks)
+    notices = (*safety_notices(state, study), *clock_notices(clocks), *due, *asked)
     return Duties(
         phase=phase,
         plans=plans,
@@ -78,7 +92,14 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
         notices=notices,
         later=tuple(sorted(set(later))),
         complete=complete,
+        clocks=clocks,
+        judge=partial(_gates, state, study, today),
     )
+
+
+def _gates(state: PatientState, study: Study, today: date) -> tuple[Gate, ...]:
+    surgery = surgery_gate(state, study, today)
+    return (*dose_gates(state, study, today), *((surgery,) if surgery else ()))
 
 
 def _is_open(state: PatientState, query: str) -> bool:

@@ -6,16 +6,17 @@ date moved simply is no longer due.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from neotorch.domain import events as ev
-from neotorch.domain.calendar import Window, at_hour
+from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import NoticeTrail, PatientState
-from neotorch.domain.study import Rung, Study
-from neotorch.rules.schedule import Because, VisitPlan
+from neotorch.domain.study import Study
+from neotorch.rules.schedule import Because
 
 Kind = Literal["reminder", "moved", "query", "safety", "endpoint", "incident"]
 NEVER_LOST: frozenset[str] = frozenset({"safety", "endpoint", "incident"})
@@ -24,7 +25,6 @@ LEASE = timedelta(seconds=60)
 """A claim younger than this is being sent by somebody; longer than any channel's time-out."""
 BACKOFF = tuple(timedelta(minutes=m) for m in (1, 5, 30, 120, 360))
 """Waits between attempts at a channel that is down; after the last one the notice stands on the worklist."""
-REMINDED: frozenset[str] = frozenset({"planned", "open", "due", "late", "overdue"})
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,24 @@ class Notice:
     data: Mapping[str, object] = field(default_factory=dict)
     learnt_at: datetime | None = None
     roles: tuple[str, ...] | None = None
-    """Who is told instead of those whom the study file names for the kind."""
+    """Whom it is for, in place of those whom the study file names for its kind."""
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who listens at one site."""
+
+    tell: Mapping[str, Sequence[str]]
+    """Kind of notice -> roles."""
+    channels: Mapping[str, Sequence[str]]
+    """Role -> names of the channels that its people read."""
+    quiet_until: datetime | None = None
+    """Set in the quiet hours: when what can wait may go out."""
+
+    def of(self, notice: Notice) -> list[tuple[str, str]]:
+        """Return the (role, channel) pairs that are to have a copy."""
+        roles = self.tell.get(notice.kind, ()) if notice.roles is None else notice.roles
+        return [(role, channel) for role in roles for channel in self.channels.get(role, ())]
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,20 @@ class Outlook:
 def delivery_key(notice_key: str, role: str, channel: str) -> str:
     """Return the key under which one channel's copy of a notice is claimed."""
     return f"{notice_key}/{role}/{channel}"
+
+
+def quiet_until(now: datetime, study: Study, site: str | None) -> datetime | None:
+    """Return when the site's quiet hours end, if it is in them; None outside."""
+    quiet, zone = study.reminders.quiet, study.site(site).time_zone
+    if quiet is None:
+        return None
+    hour, today = now.astimezone(ZoneInfo(zone)).hour, local_date(now, zone)
+    over_night = quiet.from_hour > quiet.to_hour
+    evening = hour >= quiet.from_hour and (over_night or hour < quiet.to_hour)
+    morning = over_night and hour < quiet.to_hour
+    if not evening and not morning:
+        return None
+    return at_hour(today + timedelta(1 if evening and over_night else 0), quiet.to_hour, zone)
 
 
 def next_retry(attempt: int, kind: str, now: datetime, *, in_doubt: bool) -> datetime | None:
@@ -102,124 +133,6 @@ def outlook(trail: NoticeTrail | None, kind: str, now: datetime) -> Outlook:
     return Outlook("send") if failed.retry_at <= now else Outlook("wait", failed.retry_at, failed.error)
 
 
-def rung_days(rungs: list[Rung], span: Window) -> list[tuple[date, Rung]]:
-    """Return the reminder days of a window in order; of two on one day the one later in the study file stands last."""
-    day_of = {"opens": span.opens, "target": span.target, "closes": span.closes}
-    days = [(day_of[r.at] + timedelta(r.days), n, r) for n, r in enumerate(rungs)]
-    return [(day, rung) for day, _, rung in sorted(days, key=lambda x: x[:2])]
-
-
-def reminders(
-    state: PatientState, study: Study, plans: tuple[VisitPlan, ...], now: datetime
-) -> tuple[list[Notice], list[datetime]]:
-    """Return the reminders due now (at most one per visit: the newest rung) and the instants of the later ones."""
-    zone, hour = study.site(state.site).time_zone, study.reminders.hour
-    due: list[Notice] = []
-    later: list[datetime] = []
-    for plan in plans:
-        if plan.status not in REMINDED or plan.window is None:
-            continue
-        days = [(at_hour(day, hour, zone), rung) for day, rung in rung_days(study.reminders.rungs, plan.window)]
-        later += [at for at, _ in days if at > now]
-        if plan.window.last_overdue is not None:
-            later += [at for at in [at_hour(plan.window.last_overdue + timedelta(1), hour, zone)] if at > now]
-        reached = [rung for at, rung in days if at <= now]
-        said = _said(state, plan.code)
-        reminded = reached and not (reached[-1].name != "overdue" and plan.status == "overdue")
-        reminder = _reminder(state, study, plan, reached[-1], said) if reminded else None
-        if reminder and not _stale(reminder, said):
-            due.append(reminder)
-        elif moved := _moved(state, study, plan, said):
-            due.append(moved)
-    return due, later
-
-
-@dataclass(frozen=True)
-class _Said:
-    """What the coordinator was last told about a visit: the notice's key, its day, and the day told before it."""
-
-    key: str
-    target: date
-    before: date | None
-    keys: frozenset[str]
-    """Keys of all that was told."""
-
-
-RUNGS = frozenset({"ahead", "opens", "closing", "overdue", "moved"})
-
-
-def _said(state: PatientState, visit: str) -> _Said | None:
-    prefix = f"{state.subject}/{visit}/"
-    told: dict[str, datetime] = {}
-    for key, trail in state.notices.items():
-        parts = key.removeprefix(prefix).split("/")
-        if trail.sent and key.startswith(prefix) and parts[0] in RUNGS and len(parts) > 1:
-            base = f"{prefix}{parts[0]}/{parts[1]}"
-            told[base] = min(trail.sent.at, told.get(base, trail.sent.at))
-    if not told:
-        return None
-    days = [(at, _target(key), key) for key, at in told.items()]
-    last = max(days)
-    earlier = [d for d in days if d[1] != last[1]]
-    return _Said(last[2], last[1], max(earlier)[1] if earlier else None, frozenset(told))
-
-
-def _target(key: str) -> date:
-    """The day that a reminder or a moved notice is about: `.../moved/2026-03-16.2` tells it for the second time."""
-    return date.fromisoformat(key.rpartition("/")[2].partition(".")[0])
-
-
-def _stale(reminder: Notice, said: _Said | None) -> bool:
-    """Whether it went out before another day was told: it would not go out again, so `moved` takes its place."""
-    if said is None or reminder.key not in said.keys:
-        return False
-    return _target(reminder.key) != said.target or "/moved/" in said.key
-
-
-def _visit_data(state: PatientState, study: Study, plan: VisitPlan) -> dict[str, object]:
-    assert plan.window is not None
-    return {
-        "subject": state.subject,
-        "visit": plan.code,
-        "visit_label": {"en": plan.visit.label.en, "zh": plan.visit.label.zh},
-        "opens": plan.window.opens,
-        "target": plan.window.target,
-        "closes": plan.window.closes,
-        "due": [study.form_by_code[d.form].label.model_dump() for d in plan.visit.due],
-    }
-
-
-def _reminder(state: PatientState, study: Study, plan: VisitPlan, rung: Rung, said: _Said | None) -> Notice:
-    assert plan.window is not None
-    data = _visit_data(state, study, plan) | {"rung": rung.name}
-    if said and said.target != plan.window.target:
-        data["moved_from"] = said.target
-    word = "overdue" if rung.name == "overdue" else "reminder"
-    key = f"{state.subject}/{plan.code}/{rung.name}/{plan.window.target}"
-    return Notice(key, "reminder", f"{plan.code} {word}", plan.because, data)
-
-
-def _moved(state: PatientState, study: Study, plan: VisitPlan, said: _Said | None) -> Notice | None:
-    """Return the notice that the visit has another day than the one told last.
-
-    It stays due after its first copy went out, for the channels that did not take theirs.
-    """
-    assert plan.window is not None
-    target = plan.window.target
-    key = f"{state.subject}/{plan.code}/moved/{target}"
-    if said is None:
-        return None
-    if said.target == target:
-        if not said.key.startswith(key) or said.before is None:
-            return None
-        key, before = said.key, said.before
-    else:
-        times = sum(1 for k in said.keys if k.startswith(key))
-        key, before = f"{key}.{times + 1}" if times else key, said.target
-    data = _visit_data(state, study, plan) | {"moved_from": before}
-    return Notice(key, "moved", f"{plan.code} moved", plan.because, data)
-
-
 def safety_notices(state: PatientState, study: Study) -> list[Notice]:
     """Return one notice per fact that an investigator must know of at once."""
     found = []
@@ -247,37 +160,27 @@ def _safety(fact: ev.AnyFact) -> str | None:
             return None
 
 
-def by_role(role: str) -> str:
-    """Return the name under which `listeners` hold one role's pairs; no kind of notice is called so."""
-    return f"role:{role}"
-
-
-def audience(notice: Notice, listeners: Mapping[str, list[tuple[str, str]]]) -> list[tuple[str, str]]:
-    """Return the (role, channel) pairs to tell. `listeners`: kind, or role (`by_role`) -> pairs."""
-    if notice.roles is None:
-        return listeners.get(notice.kind, [])
-    return [pair for role in notice.roles for pair in listeners.get(by_role(role), [])]
-
-
 def deliveries(
     notices: list[Notice],
     trails: Mapping[str, NoticeTrail],
-    listeners: Mapping[str, list[tuple[str, str]]],
+    audience: Audience,
     now: datetime,
 ) -> tuple[list[Delivery], list[datetime]]:
-    """Return what to send now and when the rest may be tried. `listeners` as in `audience`.
+    """Return what to send now and when the rest may be tried. In quiet hours only what must never be lost goes out.
 
     A channel that was added later is not sent what its role was told through another channel more than a day ago.
     """
     send: list[Delivery] = []
     later: list[datetime] = []
     for notice in notices:
-        for role, channel in audience(notice, listeners):
+        for role, channel in audience.of(notice):
             trail = trails.get(delivery_key(notice.key, role, channel))
             if trail is None and _told_elsewhere(notice.key, role, trails, now):
                 continue
             view = outlook(trail, notice.kind, now)
-            if view.verdict == "send":
+            if view.verdict == "send" and audience.quiet_until and notice.kind not in NEVER_LOST:
+                later.append(audience.quiet_until)
+            elif view.verdict == "send":
                 attempt = (trail.last_attempt if trail else 0) + 1
                 send.append(Delivery(notice, role, channel, attempt, possible_repeat=bool(trail and trail.in_doubt)))
             elif view.until:

@@ -159,7 +159,14 @@ def _count(query: _Open) -> int:
     """Return how many regular reminders' mornings have come."""
     every = query.study.queries.remind_every_days
     count = (local_date(query.now, query.zone) - query.raised).days // every
-    return count if query.morning(query.raised + timedelta(count * every)) <= query.now else max(count - 1, 0)
+    came = query.morning(query.raised + timedelta(count * every)) <= query.now
+    return min(count if came else max(count - 1, 0), _most(query))
+
+
+def _most(query: _Open) -> int:
+    """Return how many regular reminders there are in all."""
+    rules = query.study.queries
+    return (rules.remind_for_days or 10**6) // rules.remind_every_days
 
 
 def _escalated(query: _Open) -> list[Notice]:
@@ -181,6 +188,7 @@ def _later(query: _Open) -> list[datetime]:
     """Return the mornings of the next reminder and of the levels to come."""
     days = [query.raised + timedelta(level.after_days) for level in query.study.queries.escalate]
     if not query.answers and not query.quiet:
-        following = query.raised + timedelta((_count(query) + 1) * query.study.queries.remind_every_days)
-        days += [following, *([query.until] if query.until else [])]
+        days += [query.until] if query.until else []
+        if (number := _count(query) + 1) <= _most(query):
+            days.append(query.raised + timedelta(number * query.study.queries.remind_every_days))
     return [at for day in days if (at := query.morning(day)) > query.now]

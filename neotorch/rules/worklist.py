@@ -12,12 +12,12 @@ from neotorch.domain.state import NoticeTrail, PatientState
 from neotorch.domain.study import Study
 from neotorch.rules import Duties
 from neotorch.rules.manual import KIND as MANUAL
-from neotorch.rules.notices import Notice, audience, delivery_key, outlook
+from neotorch.rules.notices import Audience, Notice, delivery_key, outlook
 from neotorch.rules.queries import age_of, answers_of
 from neotorch.rules.schedule import ACTIONABLE
 
-Kind = Literal["visit", "query", "notice"]
-ORDER = ("undelivered", "overdue", "due", "late", "query", "open")
+Kind = Literal["visit", "query", "notice", "safety"]
+ORDER = ("unreported", "to report", "undelivered", "overdue", "due", "late", "query", "open")
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,28 @@ class Obligation:
 
 
 def obligations(
-    state: PatientState, duties: Duties, study: Study, listeners: Mapping[str, list[tuple[str, str]]], now: datetime
+    state: PatientState, duties: Duties, study: Study, audience: Audience, now: datetime
 ) -> tuple[Obligation, ...]:
     """Return one patient's open matters: visits to hold, queries to answer, notices that did not get through."""
     lines = [
+        *_reports(duties, state),
         *_visits(state, duties),
         *_queries(state, duties, study, local_date(now, study.site(state.site).time_zone)),
-        *stuck(state, list(duties.notices), state.notices, listeners, now),
+        *stuck(state, list(duties.notices), state.notices, audience, now),
     ]
     return tuple(sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key)))
+
+
+def _reports(duties: Duties, state: PatientState) -> Iterable[Obligation]:
+    """Yield the safety reports that are still to be made: `unreported` once their time is over."""
+    for clock in duties.clocks:
+        if clock.open:
+            status = "unreported" if clock.status == "late" else "to report"
+            yield Obligation(
+                clock.key, "safety", status, clock.subject, state.site,
+                f"report {clock.name} by {clock.local(clock.deadline)}",
+                local_date(clock.aware, clock.zone), local_date(clock.deadline, clock.zone), str(clock.because),
+            )  # fmt: skip
 
 
 def _visits(state: PatientState, duties: Duties) -> Iterable[Obligation]:
@@ -83,11 +96,11 @@ def _queries(state: PatientState, duties: Duties, study: Study, today: date) -> 
 
 def stuck(
     state: PatientState | None, notices: list[Notice], trails: Mapping[str, NoticeTrail],
-    listeners: Mapping[str, list[tuple[str, str]]], now: datetime,
+    audience: Audience, now: datetime,
 ) -> Iterable[Obligation]:  # fmt: skip
     """Yield the notices that are due and did not get through, or of which nobody can say whether they did."""
     for notice in notices:
-        for role, channel in audience(notice, listeners):
+        for role, channel in audience.of(notice):
             key = delivery_key(notice.key, role, channel)
             trail = trails.get(key)
             view = outlook(trail, notice.kind, now)

@@ -97,7 +97,7 @@ class House:
         self._shared = server
         self.server = server or Server(folder, "-")
         channels = [ChannelSettings.model_validate({"name": r, "role": r, "url": receiver.url(f"/{r}")}) for r in ROLES]
-        self.settings = Settings(data_dir=folder, channels=channels)
+        self.settings = Settings(data_dir=folder, channels=channels, quiet_hours=False)
         self.engine = Engine.open(self.settings)
         self._up: subprocess.Popen[bytes] | None = None
         self.reconciled = ""
@@ -128,6 +128,7 @@ class House:
         shared = {"PREFECT_API_URL": self._shared.api} if self._shared else {}
         return shared | {
             "NEOTORCH_DATA_DIR": str(self.folder), "NEOTORCH_CHANNELS": json.dumps(channels), "NEOTORCH_PREFECT_PORT": "0",
+            "NEOTORCH_QUIET_HOURS": "false",
         }  # fmt: skip
 
     def crash_at(self, point: str) -> None:

@@ -211,7 +211,7 @@ def until(find: Callable[[], T | None], what: str, account: Callable[[], str] = 
 @contextmanager
 def running_world(server: PrefectServer, folder: Path) -> Iterator[World]:
     """Start server and worker, as `neotorch up` does, in a thread; end them afterwards."""
-    settings = Settings(data_dir=folder, channels=[])
+    settings = Settings(data_dir=folder, channels=[], quiet_hours=False)
     export(settings)
     current_engine.cache_clear()
     started, stop = threading.Event(), threading.Event()

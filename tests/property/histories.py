@@ -13,6 +13,7 @@ from tests.support import CLEAN, START, STUDY_ID, SUBJECT, study
 DAYS = st.integers(-20, 400).map(lambda n: START + timedelta(n))
 NEAR = st.integers(0, 6).map(lambda n: START + timedelta(n))
 VISITS = st.sampled_from([v.code for v in study().visits] + ["UNS"])
+MATTERS = VISITS.map(lambda visit: f"{SUBJECT}/{visit}")
 
 KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "consent": st.just({"site": "S01", "icf_version": "1"}),
@@ -72,14 +73,20 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "death": st.just({"cause": "unknown"}),
     "withdrawal": st.fixed_dictionaries({"scope": st.sampled_from(["treatment", "study"])}),
     "lost_to_follow_up": st.just({}),
-    "query_opened": st.just({"query": f"{SUBJECT}/monitor/1", "text": "x"}),
-    "query_resolved": st.just({"query": f"{SUBJECT}/monitor/1"}),
-    "notice_seen": st.just({"key": f"{SUBJECT}/C2D1/CBC"}),
-    "snoozed": st.fixed_dictionaries({"key": st.just(f"{SUBJECT}/C2D1/CBC"), "until": DAYS}),
+    "unscheduled_visit": st.just({"cause": "fever"}),
+    "visit_booked": st.fixed_dictionaries({"visit": VISITS, "appointment": DAYS}),
+    "visit_waived": st.fixed_dictionaries({"visit": VISITS}),
+    "notice_seen": st.fixed_dictionaries({"key": MATTERS}),
+    "snoozed": st.fixed_dictionaries({"key": MATTERS, "until": DAYS}),
+    "query_opened": st.just({"query": f"{SUBJECT}/asked/1", "visit": "C2D1", "text": "x"}),
+    "query_resolved": st.just({"query": f"{SUBJECT}/asked/1"}),
+    "deviation_acknowledged": st.just({"deviation": f"{SUBJECT}/deviation/x", "cause": "x", "action": "x"}),
     "query_answered": st.just({"query": f"{SUBJECT}/C2D1/CBC", "answer": "x"}),
 }  # fmt: skip
 EFFECTS: dict[str, dict[str, Any]] = {
     "query_raised": {"query": f"{SUBJECT}/C2D1/CBC", "round": 1, "kind": "missing"},
+    "deviation_found": {"deviation": f"{SUBJECT}/deviation/x", "round": 1, "kind": "late", "grade": "minor"},
+    "deviation_withdrawn": {"deviation": f"{SUBJECT}/deviation/x", "round": 1},
     "query_closed": {"query": f"{SUBJECT}/C2D1/CBC", "round": 1},
     "notice_claimed": {"key": f"{SUBJECT}/C2D1/opens/2026-02-09/r/c", "attempt": 1, "role": "r", "channel": "c"},
     "notice_sent": {

@@ -17,6 +17,7 @@ from neotorch.domain.state import PatientState, fold
 from neotorch.plan import awaiting, endpoint_steps, fact_steps, tags, title
 from neotorch.rules import duties
 from neotorch.rules.endpoints import patient_endpoints, trial_result
+from neotorch.rules.notices import Audience
 from neotorch.rules.worklist import obligations
 from neotorch.stories import story
 from tests.property.histories import histories
@@ -24,7 +25,7 @@ from tests.support import START, SUBJECT, consent, cycle, fact, study, surgery
 
 NOW = datetime(2026, 9, 1, 4, 0, tzinfo=UTC)
 FEW = settings(max_examples=60, deadline=None)
-LISTENERS = {kind: [("coordinator", "c")] for kind in study().recipients.tell}
+LISTENERS = Audience({kind: ["coordinator"] for kind in study().recipients.tell}, {"coordinator": ["c"]})
 
 
 def arrived(events: Sequence[ev.AnyFact | ev.AnyEffect]) -> list[ev.Recorded]:

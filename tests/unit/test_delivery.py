@@ -210,7 +210,11 @@ def test_of_two_channels_the_one_that_failed_is_tried_again_also_for_a_move(tmp_
 def test_a_channel_added_later_is_not_sent_old_news(tmp_path: Path) -> None:
     """Who is newly connected gets what is new from then on, not every death since the trial began."""
     trial = Trial(tmp_path, now=at(START))
-    trial.tell(*screened(), cycle(1, START), fact("adverse_event", START, id="sae", term="x", grade=3, serious=True))
+    trial.tell(
+        *screened(),
+        cycle(1, START),
+        fact("adverse_event", START, id="sae", term="x", grade=3, serious=True, reported="2026-01-19T12:00:00+08:00"),
+    )
     trial.wake()
     with WebReceiver() as web:
         again = Trial(tmp_path, now=at(START + 3 * DAY), channels=[channel("late", "investigator", web.url())])

@@ -16,12 +16,13 @@ from neotorch.rules.notices import (
     BACKOFF,
     LEASE,
     NEVER_LOST,
+    Audience,
     Notice,
     deliveries,
     next_retry,
     outlook,
-    rung_days,
 )
+from neotorch.rules.reminders import rung_days
 from neotorch.rules.schedule import Because
 from tests.support import START, STUDY_ID, SUBJECT, at, course, cycle, fact, learnt, screened, state_of, study
 
@@ -89,13 +90,13 @@ def test_what_may_have_arrived_is_repeated_only_if_it_must_not_be_lost(kind: str
 def test_a_repeat_says_that_it_may_be_one() -> None:
     """Only an attempt after one in doubt is a possible repeat; one after a refused connection is not."""
     notice = Notice("k", "safety", "x", Because("r", "1.0"))
-    listeners = {"safety": [("coordinator", "c")]}
+    audience = Audience({"safety": ["coordinator"]}, {"coordinator": ["c"]})
     cut = trail({1: NOW - LEASE})
     refused = trail({1: NOW - DAY}, None, {1: failure(1, NOW - DAY)})
     doubtful = trail({1: NOW - DAY}, None, {1: failure(1, NOW - DAY, in_doubt=True)})
     later = trail({1: NOW - DAY, 2: NOW - DAY}, None, {1: failure(1, NOW, in_doubt=True), 2: failure(2, NOW)})
     for history, repeat in ((cut, True), (refused, False), (doubtful, True), (later, True)):
-        send, _ = deliveries([notice], {"k/coordinator/c": history}, listeners, NOW)
+        send, _ = deliveries([notice], {"k/coordinator/c": history}, audience, NOW)
         assert [d.possible_repeat for d in send] == [repeat]
         assert send[0].attempt == history.last_attempt + 1
 
@@ -103,22 +104,22 @@ def test_a_repeat_says_that_it_may_be_one() -> None:
 def test_a_new_channel_hears_of_what_is_a_day_old_at_most() -> None:
     """A role told through one channel yesterday is not told again through one that was added since."""
     notice = Notice("k", "safety", "x", Because("r", "1.0"))
-    listeners = {"safety": [("coordinator", "c"), ("coordinator", "new"), ("operator", "other")]}
+    audience = Audience({"safety": ["coordinator", "operator"]}, {"coordinator": ["c", "new"], "operator": ["other"]})
     for age, new in ((timedelta(hours=23), ["new", "other"]), (timedelta(hours=25), ["other"])):
         told = {"k/coordinator/c": trail({1: NOW}, effect("notice_sent", 1, NOW - age))}
-        send, _ = deliveries([notice], told, listeners, NOW)
+        send, _ = deliveries([notice], told, audience, NOW)
         assert [d.channel for d in send] == new
 
 
 def test_a_notice_nobody_listens_to_goes_nowhere() -> None:
     """No listeners for its kind: nothing to send and nothing to wait for."""
-    assert deliveries([Notice("k", "query", "x", Because("r", "1.0"))], {}, {}, NOW) == ([], [])
+    assert deliveries([Notice("k", "query", "x", Because("r", "1.0"))], {}, Audience({}, {}), NOW) == ([], [])
 
 
 def test_rungs_on_one_day_come_in_the_order_of_the_study_file() -> None:
     """A window of one day: the reminder that stands later in the file is the newer one."""
-    rungs = [Rung(name="ahead", at="target", days=-3), Rung(name="opens", at="opens", days=0),
-             Rung(name="closing", at="closes", days=-1), Rung(name="overdue", at="closes", days=1)]  # fmt: skip
+    rungs = [Rung(name="ahead", says="ahead", at="target", days=-3), Rung(name="opens", says="opens", at="opens", days=0),
+             Rung(name="closing", says="closing", at="closes", days=-1), Rung(name="overdue", says="overdue", at="closes", days=1)]  # fmt: skip
     span = Window(START, START, START, None)
     assert [r.name for _, r in rung_days(rungs, span)] == ["ahead", "closing", "opens", "overdue"]
     span = Window(START, START + DAY, START + DAY, None)
@@ -134,8 +135,7 @@ def reminders_at(on: date, clock: str, *facts: ev.AnyFact) -> set[str]:
 MORNINGS = [
     (22, "07:59", set()),
     (23, "07:59", set()),
-    (23, "08:00", {"C1D8/ahead/2026-01-26"}),
-    (24, "07:59", {"C1D8/ahead/2026-01-26"}),
+    (23, "08:00", {"C1D8/opens/2026-01-26"}),  # opens on Saturday the 24th, so the site is told on the Friday
     (24, "08:00", {"C1D8/opens/2026-01-26"}),
     (27, "08:00", {"C1D8/closing/2026-01-26"}),
     (29, "00:00", set()),
@@ -163,7 +163,9 @@ def test_a_safety_notice_is_due_at_once_and_for_each_fact() -> None:
     """Death, recurrence, progression and a serious adverse event are told; others are not."""
     told = [
         fact("adverse_event", START, id="mild", term="rash", grade=1),
-        fact("adverse_event", START, id="sae", term="rash", grade=3, serious=True),
+        fact(
+            "adverse_event", START, id="sae", term="rash", grade=3, serious=True, reported="2026-01-19T15:00:00+08:00"
+        ),
         fact("progression", START + 30 * DAY, id="pd", operable=None, basis="imaging"),
         fact("recurrence", START + 300 * DAY, id="rec", site="local"),
         fact("death", START + 400 * DAY, id="dead"),

@@ -15,9 +15,8 @@ from neotorch.domain.study import Due, Form, Visit
 from neotorch.domain.study_file import StudyError, read_study
 from neotorch.rules.metrics import metrics
 from neotorch.rules.missing import missing_items
-from neotorch.rules.notices import Notice, audience, by_role
 from neotorch.rules.queries import bucket
-from neotorch.rules.schedule import Because, visit_plans
+from neotorch.rules.schedule import visit_plans
 from tests.support import (
     SUBJECT,
     Trial,
@@ -169,13 +168,16 @@ def test_a_role_hears_only_the_newest_level_that_names_it(tmp_path: Path) -> Non
     assert [k.removeprefix(f"{KEY}/").rsplit("/", 2)[0] for k in heard] == ["escalated/1/30"]
 
 
-def test_the_roles_of_a_notice_stand_in_for_those_of_its_kind() -> None:
-    """A notice with roles of its own reaches these, each by its channels; one without reaches who is told its kind."""
-    listeners = {"query": [("a", "mail")], by_role("a"): [("a", "mail")], by_role("b"): [("b", "web"), ("b", "mail")]}
-    plain = Notice("k", "query", "x", Because("r", "1.0"))
-    own = Notice("k", "query", "x", Because("r", "1.0"), roles=("b", "c"))
-    assert audience(plain, listeners) == [("a", "mail")]
-    assert audience(own, listeners) == [("b", "web"), ("b", "mail")]
+def test_reminders_end_after_the_study_files_days(tmp_path: Path) -> None:
+    """What nobody answered for so long stands on the worklist and in the figures, and is not sent for ever."""
+    own = tmp_path / "own.yaml"
+    own.write_text(TEXT.replace("remind_for_days: 90", "remind_for_days: 15"), encoding="utf-8")
+    found = Trial(tmp_path / "data", now=at(C2D1), study_file=own)
+    found.tell(*screened(), *course(1), cycle(2, C2D1), *forms("C2D1", C2D1, without=["CBC.ANC"]))
+    found.sleep_until(at(RAISED))
+    found.sleep_until(at(RAISED + 60 * DAY))
+    assert [k for k in told(found) if k.startswith("reminder")] == ["reminder/1/14", "reminder/1/7"]
+    assert KEY in {o.key for o in found.engine.worklist()}
 
 
 # ── what counts as an answer ──────────────────────────────────────────────────────────────────────────────────────

@@ -31,22 +31,11 @@ from tests.support import (
 )  # fmt: skip
 
 FOLDER = Path(__file__).parents[1] / "cases" / "stories"
-EVENING, NOON = "23:00", "12:00"
+MORNING, NOON, EVENING = "00:30", "12:00", "23:00"
 EXPECTED = {
-    "day",
-    "phase",
-    "title",
-    "awaits",
-    "visits",
-    "queries",
-    "notices",
-    "endpoints",
-    "worklist",
-    "done",
-    "ages",
-    "heard",
+    "day", "phase", "title", "awaits", "visits", "queries", "notices", "endpoints", "worklist", "done", "ages", "heard",
     "about",
-}
+}  # fmt: skip
 
 
 def read_stories() -> list[Any]:
@@ -97,10 +86,12 @@ def lines_of(story: dict[str, Any]) -> list[tuple[date, int, str, Any]]:
     for entry in story["facts"]:
         (on, told), *more = entry.items()
         heard = dict(more).get("learnt", on)
+        clock = dict(more).get("at", NOON)
         if isinstance(told, dict) and "course" in told:
             heard = None  # each of its facts is told on its own day
-        lines.append((heard or on, 0, "facts", (on, told, heard is None)))
-    lines += [(e["day"], 1, "expect", e) for e in story["expect"]]
+        lines.append((heard or on, 0, "facts", (on, told, heard is None, clock)))
+    lines += [(e["day"], 2, "expect", e) for e in story["expect"]]
+    lines += [(off, 1, "off", back) for off, back in story.get("outage", ())]
     return lines
 
 
@@ -109,30 +100,26 @@ def play(story: dict[str, Any], trial: Trial) -> None:
     before: dict[str, ev.AnyFact] = {}
     todo: list[tuple[date, int, str, Any]] = []
     for when, order, what, content in lines_of(story):
-        if what == "expect":
+        if what != "facts":
             todo.append((when, order, what, content))
             continue
-        on, told, each = content
-        if isinstance(told, dict) and "stopped_until" in told:
-            todo += [(when, 1, "off", None), (told["stopped_until"], 0, "on", None)]
-            continue
+        on, told, each, clock = content
         batch = facts_of(on, told, before)
         before |= {f.id.removeprefix(f"{SUBJECT}."): f for f in batch}
         spread = each or told == "screened"
         days = sorted({f.occurred for f in batch}) if spread else [when]
-        todo += [(d, 0, what, [f for f in batch if not spread or f.occurred == d]) for d in days]
+        todo += [(d, 0, what, ([f for f in batch if not spread or f.occurred == d], clock)) for d in days]
     for when, _, what, content in sorted(todo, key=lambda x: x[:2]):
         if what == "facts":
+            batch, clock = content
             if trial.engine.subjects():
-                trial.sleep_until(at(when, NOON))
-            trial.now = max(trial.now, at(when, NOON))
-            trial.tell(*content)
+                trial.sleep_until(at(when, clock))
+            trial.now = max(trial.now, at(when, clock))
+            trial.tell(*batch)
             trial.wake()
-        elif what == "off":  # nothing wakes from here on
-            trial.sleep_until(at(when, NOON))
-        elif what == "on":
-            trial.now = at(when, NOON)
-            trial.wake()
+        elif what == "off":
+            trial.sleep_until(at(when, MORNING))
+            trial.now = at(content, NOON)
         else:
             trial.plan = trial.sleep_until(at(when, EVENING))
             check(content, trial)
