@@ -13,6 +13,7 @@ from neotorch.domain.study import Study
 from neotorch.rules import Duties
 from neotorch.rules.manual import KIND as MANUAL
 from neotorch.rules.notices import Audience, Notice, delivery_key, outlook
+from neotorch.rules.post import Flood
 from neotorch.rules.queries import age_of, answers_of
 from neotorch.rules.schedule import ACTIONABLE
 
@@ -92,6 +93,12 @@ def _queries(state: PatientState, duties: Duties, study: Study, today: date) -> 
         yield Obligation(
             query, "query", "query", state.subject, state.site, ", ".join(words), asked, None, str(finding.because)
         )
+
+
+def held_back(flood: Flood) -> Obligation:
+    """Return the line that says that notices are held for a person."""
+    what = f"notices are held since {flood.day}: {flood.count} went out, usual are {flood.usual:g} a day"
+    return Obligation("trial/flood", "notice", "undelivered", "", None, what, flood.day, None, str(flood))
 
 
 def stuck(
