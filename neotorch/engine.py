@@ -22,17 +22,28 @@ from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.effects import Effects
 from neotorch.notify import Channel, Notifier
-from neotorch.plan import Plan, Step, awaiting, endpoint_steps, fact_steps, notice_steps, query_steps, tags, title
+from neotorch.plan import (
+    Plan,
+    Step,
+    awaiting,
+    deviation_steps,
+    endpoint_steps,
+    fact_steps,
+    notice_steps,
+    query_steps,
+    tags,
+    title,
+)
 from neotorch.rules import Duties, duties
 from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_facts
 from neotorch.rules.desk import Refusal
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
 from neotorch.rules.notices import deliveries
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
-from neotorch.rules.worklist import ORDER, Obligation, obligations, stuck
+from neotorch.rules.worklist import Obligation, obligations, stuck, urgency
 from neotorch.settings import Settings, load_settings, load_study
 from neotorch.store.log import EventLog
-from neotorch.stories import explain_key, explain_notice, story
+from neotorch.stories import explain_deviation, explain_key, explain_notice, story
 
 __all__ = ["Admission", "Engine", "Recalculation", "crash_point", "current_engine"]
 
@@ -174,7 +185,7 @@ class Engine:
                 lines += obligations(state, due, self.study, self.listeners(state.site), now)
         rows = self.log.read(known_at=as_of)
         lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.listeners(None), now)
-        return sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key))
+        return sorted(lines, key=urgency)
 
     def story_markdown(self, subject: str, *, as_of: datetime | None = None) -> str:
         """Return one patient's story: open items, visits, endpoints, timeline."""
@@ -194,7 +205,8 @@ class Engine:
             return body | place | ({"superseded by": by} if by else {})
         subject = key.split("/", 1)[0]
         if subject in self.subjects():
-            return explain_key(key, *self.duties(subject, as_of=as_of), self._values(subject, as_of))
+            state, due = self.duties(subject, as_of=as_of)
+            return explain_deviation(key, state, due) or explain_key(key, state, due, self._values(subject, as_of))
         return self._explain_told(key, as_of)
 
     def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:
@@ -277,6 +289,7 @@ class Engine:
             *fact_steps(state, seen),
             *endpoint_steps(state, seen, lambda: self.patient_endpoints(state, self.today(state.site))),
             *query_steps(state, due),
+            *deviation_steps(state, due, self.study, now),
             *notice_steps(send),
         )
         done = due.ended and not later
@@ -318,6 +331,10 @@ class Engine:
                 closed = effects.common(f"{step.key}/closed/{number}")
                 effects.append(ev.QueryClosed(**closed, query=step.key, round=number))
                 return f"closed: {step.why}"
+            case "deviate" if step.deviation:
+                return effects.find(step.deviation, step.round)
+            case "withdraw":
+                return effects.withdraw(step.key, step.round, step.why)
             case "notice" if step.delivery:
                 return effects.deliver(step.delivery, self.notifier, self.settings.link)
             case _:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from neotorch.domain.deviations import check_deviations
+
 if TYPE_CHECKING:
     from neotorch.domain.study import Study, Visit
 
@@ -23,6 +25,7 @@ def check_references(study: Study) -> None:
     extra = study.cycles.extra
     if extra and extra.like not in {v.code for v in study.visits if v.cycle}:
         raise ValueError(f"cycles.extra.like names {extra.like!r}, which is no day-1 visit")
+    check_deviations(study)
     if circle := anchor_circle(study.visits):
         raise ValueError(f"visits hang on each other in a circle: {' on '.join(circle)}; anchor one of them elsewhere")
 

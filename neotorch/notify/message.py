@@ -21,7 +21,9 @@ from neotorch.domain.errors import NeotorchError
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-Kind = Literal["reminder", "query", "endpoint", "safety", "incident", "deviation", "test", "moved"]
+Kind = Literal[
+    "reminder", "query", "endpoint", "safety", "incident", "deviation", "important_deviation", "test", "moved"
+]
 Language = Literal["en", "zh"]
 WORDS_MAX = 300
 SUBJECT_MAX = 200
@@ -148,11 +150,11 @@ FIELDS: Mapping[str, Callable[[Any, Language], object]] = {
     "what": _words, "due": _texts, "items": _texts, "changes": _changes, "channel": _code,
     "opens": _day, "target": _day, "closes": _day, "until": _day, "occurred": _day, "moved_from": _day,
     "why": _words, "anchor": _words, "anchor_day": _day, "offset_days": _days, "window_before": _days,
-    "window_after": _days, "rule": _rule, "where": _words, "possible_repeat": _flag, "sent_at": _instant,
+    "window_after": _days, "rule": _rule, "where": _words, "possible_repeat": _flag, "sent_at": _instant, "deviation": _code,
 }  # fmt: skip
 """What a notice may say, each with its check. `anchor` and its neighbours word the reason in the reader's language;
 `why` adds to it or stands alone. `opens`/`target`/`closes` are the window, `until` another deadline. `where` is a URL
-or a command."""
+or a command, `deviation` a kind of deviation."""
 
 
 def checked(notice: Notice) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from neotorch.domain.study import Rung, Study
 from neotorch.rules.missing import Finding
 from neotorch.rules.schedule import Because, VisitPlan
 
-Kind = Literal["reminder", "moved", "query", "safety", "endpoint", "incident"]
+Kind = Literal["reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation"]
 NEVER_LOST: frozenset[str] = frozenset({"safety", "endpoint", "incident"})
 """Sent again when in doubt, and then says that it may be a repeat. All others are never repeated."""
 LEASE = timedelta(seconds=60)

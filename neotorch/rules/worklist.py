@@ -13,9 +13,10 @@ from neotorch.domain.study import Study
 from neotorch.rules import Duties
 from neotorch.rules.notices import Notice, delivery_key, outlook
 from neotorch.rules.schedule import ACTIONABLE
+from neotorch.rules.traces import acknowledged
 
-Kind = Literal["visit", "query", "notice"]
-ORDER = ("undelivered", "overdue", "due", "late", "query", "open")
+Kind = Literal["visit", "query", "notice", "deviation"]
+ORDER = ("undelivered", "overdue", "due", "late", "deviation", "query", "open")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Obligation:
     since: date
     until: date | None
     why: str
+    pressing: bool = False
+    """Before others of its status."""
 
     def as_dict(self) -> dict[str, str | None]:
         """Return the line as plain values."""
@@ -44,13 +47,19 @@ class Obligation:
 def obligations(
     state: PatientState, duties: Duties, study: Study, listeners: Mapping[str, list[tuple[str, str]]], now: datetime
 ) -> tuple[Obligation, ...]:
-    """Return one patient's open matters: visits to hold, queries to answer, notices that did not get through."""
+    """Return one patient's open matters: visits to hold, deviations and queries to answer, notices that are stuck."""
     lines = [
         *_visits(state, duties),
+        *_deviations(state, duties),
         *_queries(state, duties, study),
         *stuck(state, list(duties.notices), state.notices, listeners, now),
     ]
-    return tuple(sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key)))
+    return tuple(sorted(lines, key=urgency))
+
+
+def urgency(line: Obligation) -> tuple[int, bool, date, str]:
+    """Return what worklists are sorted by, most urgent first."""
+    return ORDER.index(line.status), not line.pressing, line.since, line.key
 
 
 def _visits(state: PatientState, duties: Duties) -> Iterable[Obligation]:
@@ -81,6 +90,16 @@ def _queries(state: PatientState, duties: Duties, study: Study) -> Iterable[Obli
             None,
             str(finding.because),
         )
+
+
+def _deviations(state: PatientState, duties: Duties) -> Iterable[Obligation]:
+    """Yield the deviations whose cause and action nobody has told yet."""
+    for found in duties.deviations:
+        if not acknowledged(state, found.key):
+            yield Obligation(
+                found.key, "deviation", "deviation", state.subject, state.site, f"{found.grade}: {found.title}",
+                found.on, None, str(found.because), pressing=found.grade == "important",
+            )  # fmt: skip
 
 
 def stuck(
