@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from neotorch.domain.deviations import check_deviations
 from neotorch.domain.safety import check_safety
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def check_references(study: Study) -> None:
         raise ValueError(f"cycles.extra.like names {extra.like!r}, which is no day-1 visit")
     if study.safety:
         check_safety(study.safety, study)
+    check_deviations(study)
     if circle := anchor_circle(study.visits):
         raise ValueError(f"visits hang on each other in a circle: {' on '.join(circle)}; anchor one of them elsewhere")
 
