@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from neotorch.domain.checks import check_items
+from neotorch.domain.deviations import check_deviations
 from neotorch.domain.safety import check_safety
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def check_references(study: Study) -> None:
     _roles(study)
     if study.safety:
         check_safety(study.safety, study)
+    check_deviations(study)
     if circle := anchor_circle(study.visits):
         raise ValueError(f"visits hang on each other in a circle: {' on '.join(circle)}; anchor one of them elsewhere")
 

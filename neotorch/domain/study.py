@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from functools import cached_property
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -23,6 +23,7 @@ from pydantic import (
 
 from neotorch.domain.checks import Checks, OnlyIf
 from neotorch.domain.dates import parse_date
+from neotorch.domain.deviations import Deviations
 from neotorch.domain.efs import EfsMap
 from neotorch.domain.events import Code, Drug
 from neotorch.domain.safety import Safety
@@ -296,7 +297,9 @@ class Queries(Sourced):
         return value
 
 
-Told = Literal["reminder", "moved", "query", "safety", "endpoint", "incident"]
+Told = Literal["reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation"]
+AS_BEFORE: dict[str, tuple[str, ...]] = {"deviation": ("query",), "important_deviation": ("query", "safety")}
+"""Kinds that a study file may leave out: told to those who are told these."""
 
 
 class Recipients(Sourced):
@@ -304,6 +307,15 @@ class Recipients(Sourced):
 
     roles: dict[Code, Words]
     tell: dict[Told, list[Code]]
+
+    @field_validator("tell", mode="before")
+    @classmethod
+    def _as_before(cls, tell: Any) -> Any:
+        if not isinstance(tell, dict):
+            return tell
+        lists = {kind: [tell[k] for k in likes if isinstance(tell.get(k), list)] for kind, likes in AS_BEFORE.items()}
+        absent = {kind: lists_ for kind, lists_ in lists.items() if kind not in tell}
+        return tell | {kind: sorted({str(role) for roles in found for role in roles}) for kind, found in absent.items()}
 
     @model_validator(mode="after")
     def _known_roles(self) -> Self:
@@ -388,6 +400,7 @@ class Study(Model):
     recipients: Recipients
     endpoints: Endpoints
     safety: Safety | None = None
+    deviations: Deviations = Deviations()
 
     @field_validator("subject_pattern")
     @classmethod

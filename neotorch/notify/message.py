@@ -21,7 +21,9 @@ from neotorch.domain.errors import NeotorchError
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-Kind = Literal["reminder", "query", "endpoint", "safety", "incident", "deviation", "test", "moved", "digest"]
+Kind = Literal[
+    "reminder", "query", "endpoint", "safety", "incident", "deviation", "important_deviation", "test", "moved", "digest",
+]  # fmt: skip
 Language = Literal["en", "zh"]
 WORDS_MAX = 300
 SUBJECT_MAX = 200
@@ -156,13 +158,14 @@ FIELDS: Mapping[str, Callable[[Any, Language], object]] = {
     "opens": _day, "target": _day, "closes": _day, "until": _day, "occurred": _day, "moved_from": _day,
     "why": _words, "anchor": _words, "anchor_day": _day, "offset_days": _days, "window_before": _days,
     "window_after": _days, "rule": _rule, "where": _words, "possible_repeat": _flag, "sent_at": _instant,
-    "lines": _lines, "count": _days,
+    "lines": _lines, "count": _days, "deviation": _code,
     "deadline": _words, "report": _one_of("soon", "late"),
 }  # fmt: skip
 """What a notice may say, each with its check. `anchor` and its neighbours word the reason in the reader's language;
 `why` adds to it or stands alone. `query` is the key of a question that a person asked, to read it by; its words are not
 sent. `age_days` is how long a query has been open. `opens`/`target`/`closes` are the window, `until` another deadline.
-`where` is a URL or a command. `report` says how a safety report stands that is owed by `deadline`, the site's local time."""
+`where` is a URL or a command, `deviation` a kind of deviation. `report` says how a safety report stands that is owed by
+`deadline`, the site's local time."""
 
 
 def checked(notice: Notice) -> dict[str, Any]:

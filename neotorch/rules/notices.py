@@ -18,7 +18,9 @@ from neotorch.domain.state import NoticeTrail, PatientState
 from neotorch.domain.study import Study
 from neotorch.rules.schedule import Because
 
-Kind = Literal["reminder", "moved", "query", "safety", "endpoint", "incident", "digest"]
+Kind = Literal[
+    "reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation", "digest",
+]  # fmt: skip
 NEVER_LOST: frozenset[str] = frozenset({"safety", "endpoint", "incident"})
 """Sent again when in doubt, and then says that it may be a repeat. All others are never repeated."""
 LEASE = timedelta(seconds=60)
