@@ -18,7 +18,7 @@ from neotorch.crash import crash_point
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
 from neotorch.domain.errors import BadInput
-from neotorch.domain.state import PatientState, fold
+from neotorch.domain.state import PatientState, fold, with_effects
 from neotorch.domain.study import Study
 from neotorch.effects import Effects
 from neotorch.news import News
@@ -171,7 +171,7 @@ class Engine:
         if fresh or known.state is None:
             known.rows = [*known.rows, *fresh]
             known.upto = fresh[-1].seq if fresh else known.upto
-            known.state = fold(known.rows, subject)
+            known.state = (with_effects(known.state, fresh) if known.state else None) or fold(known.rows, subject)
         return known.state
 
     def duties(self, subject: str, *, as_of: datetime | None = None) -> tuple[PatientState, Duties]:

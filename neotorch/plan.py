@@ -74,7 +74,7 @@ def fact_title(event: ev.AnyLogged, state: PatientState) -> str:
     return f"{_what(event)} {'corrected' if event.corrects else 'recorded'}"
 
 
-def _what(event: ev.AnyLogged) -> str:
+def _what(event: ev.AnyLogged) -> str:  # noqa: C901 - one line per kind
     match event:
         case ev.CycleGiven():
             return f"C{event.cycle}D1"
@@ -90,6 +90,9 @@ def _what(event: ev.AnyLogged) -> str:
             return f"{event.read} pathology"
         case ev.Recurrence():
             return f"{event.site} recurrence"
+        case ev.QueryOpened() | ev.QueryAnswered() | ev.QueryResolved():
+            word = event.type.removeprefix("query_")
+            return f"query {event.query.removeprefix(f'{event.subject}/')} {word},"
         case ev.AdverseEvent():
             return f"{'serious ' if event.serious else ''}adverse event G{event.grade}"
         case ev.DeviationAcknowledged():

@@ -73,13 +73,7 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
     """Work out everything that is due for a patient at `now` (aware). The order below is the order of the work."""
     zone = study.site(state.site).time_zone
     today = local_date(now, zone)
-    plans = visit_plans(state, study, today)
-    phase = journey(state, study)
-    missing = () if phase == "screen_failure" else missing_items(state, study, plans)
-    found = (
-        *contradictions(state, study), *lost_appointments(state, study, plans), *missing,
-        *doses_without_labs(state, study, plans, missing), *asked_by_people(state, study),
-    )  # fmt: skip
+    plans, phase, found = state.once("day", (study, today), lambda: _by_facts(state, study, today))
     opened = tuple(f for f in found if f.opens_on <= today)
     to_raise = tuple(f for f in opened if not _is_open(state, f.query))
     wanted = {f.query for f in found}
@@ -113,6 +107,19 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
         clocks=clocks,
         judge=partial(_gates, state, study, today),
     )
+
+
+def _by_facts(
+    state: PatientState, study: Study, today: date
+) -> tuple[tuple[VisitPlan, ...], Journey, tuple[Finding, ...]]:
+    """Return what follows from the facts and the day: visits, phase, and all that a site has to answer."""
+    plans, phase = visit_plans(state, study, today), journey(state, study)
+    missing = () if phase == "screen_failure" else missing_items(state, study, plans)
+    found = (
+        *contradictions(state, study), *lost_appointments(state, study, plans), *missing,
+        *doses_without_labs(state, study, plans, missing), *asked_by_people(state, study),
+    )  # fmt: skip
+    return plans, phase, found
 
 
 def _gates(state: PatientState, study: Study, today: date) -> tuple[Gate, ...]:

@@ -33,8 +33,10 @@ from tests.support import (
 
 FOLDER = Path(__file__).parents[1] / "cases" / "stories"
 MORNING, NOON, EVENING = "00:30", "12:00", "23:00"
-EXPECTED = {"day", "phase", "title", "awaits", "visits", "queries", "notices", "endpoints", "worklist", "done"}
-EXPECTED |= {"deviations", "traces", "ages", "heard", "about"}
+EXPECTED = {
+    "day", "phase", "title", "awaits", "visits", "queries", "notices", "endpoints", "worklist", "done", "ages", "heard",
+    "about", "deviations", "traces",
+}  # fmt: skip
 
 
 def read_stories() -> list[Any]:
@@ -139,11 +141,11 @@ def check(wanted: dict[str, Any], trial: Trial) -> None:
         "notices": lambda: sorted(k for k, when in trial.sent().items() if when.astimezone(ZONE).date() == day),
         "worklist": lambda: sorted(o.key.removeprefix(f"{SUBJECT}/") for o in trial.engine.worklist()),
         "done": lambda: plan.done,
+        "deviations": lambda: sorted(trial.open_deviations()),
+        "traces": lambda: traces_as(wanted["traces"], trial),
         "ages": lambda: {q: bucket(age_of(state.queries[f"{SUBJECT}/{q}"], str(ZONE), day)) for q in wanted["ages"]},
         "heard": lambda: {q: heard_of(q, state) for q in wanted["heard"]},
         "about": lambda: {q: about(q, day, trial) for q in wanted["about"]},
-        "deviations": lambda: sorted(trial.open_deviations()),
-        "traces": lambda: traces_as(wanted["traces"], trial),
         "visits": lambda: visits_as(wanted["visits"], trial),
         "endpoints": lambda: endpoints_as(wanted["endpoints"], trial),
     }
