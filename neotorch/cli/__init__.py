@@ -12,7 +12,7 @@ from neotorch.domain.errors import NeotorchError
 
 app = cyclopts.App(
     name="neotorch",
-    help="Event-driven trial workflow engine: one durable Prefect run per patient, from consent to 3 years after.",
+    help="Event-driven trial workflow engine: one durable Prefect run per patient, from consent to the last follow-up.",
     version=__version__,
     result_action="return_value",
 )
