@@ -30,11 +30,13 @@ async def tell_operators(kind: str, detail: str) -> Any:
 
 async def tell_all() -> int:
     """Send all notices about the trial as a whole that are due now; one that fails is left to the next time."""
-    steps = await in_engine(current_engine().trial_plan)
-    for step in steps:
-        named = tell.with_options(task_run_name=step.name.replace("{", "{{").replace("}", "}}"))
-        await named(quote(step), return_state=True)  # type: ignore[misc]  # Prefect types the sync form
-    return len(steps)
+    done: set[str] = set()
+    while steps := [s for s in await in_engine(current_engine().trial_plan) if s.key not in done]:
+        for step in steps:  # an incident that is written down gives rise to its notice
+            named = tell.with_options(task_run_name=step.name.replace("{", "{{").replace("}", "}}"))
+            await named(quote(step), return_state=True)  # type: ignore[misc]  # Prefect types the sync form
+            done.add(step.key)
+    return len(done)
 
 
 @task(name="tell", persist_result=False, cache_policy=NO_CACHE)

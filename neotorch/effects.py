@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from neotorch.crash import crash_point
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
 from neotorch.domain.study import Study
-from neotorch.notify import Channel, Notifier
+from neotorch.notify import Channel, Notifier, render
 from neotorch.notify import Notice as Message
 from neotorch.rules.notices import Delivery, next_retry
 from neotorch.store.log import EventConflict, EventLog
@@ -39,37 +39,72 @@ class Effects:
         except EventConflict:  # the same effect, written by another process with another date or trigger
             return False
 
-    def deliver(self, delivery: Delivery, notifier: Notifier, link: str | None) -> str:
+    def deliver(self, delivery: Delivery, notifier: Notifier, link: str) -> str:
         """Send one copy of a notice: claim it, send it, write down what became of it. Returns the outcome in words.
 
-        A claim that nobody followed up (the process was killed) lapses after `rules.notices.LEASE`.
+        A digest is claimed together with all that goes out in it; what somebody else has claimed by then stays out. A claim
+        that nobody followed up (the process was killed) lapses after `rules.notices.LEASE`.
         """
-        base: dict[str, Any] = {
-            "key": delivery.key, "attempt": delivery.attempt, "role": delivery.role, "channel": delivery.channel,
-        }  # fmt: skip
-        tail = f"{delivery.key}/{delivery.attempt}"
-        if not self.append(ev.NoticeClaimed(**self.common(f"{tail}/claim"), **base)):
+        parts = self._claim(delivery)
+        if parts is None:
             return "somebody else is sending it"
+        if delivery.members and len(parts) == 1:  # all of it was sent meanwhile by somebody else
+            empty = self.failed(delivery, "nothing is left to say", self.clock(), None, in_doubt=False)
+            self.log.append_new([empty], now=self.clock())
+            return "nothing is left to say"
         crash_point("claim-written")
-        channel = next(c for c in notifier.channels_for(delivery.role, self.site) if c.name == delivery.channel)
-        outcome = notifier.send(channel, self._message(delivery, channel, link))
+        channel = notifier.channel(delivery.channel, delivery.role, self.site)
+        message = self.message(delivery, channel, link)
+        if delivery.members:
+            lines = [render(effects.message(one, channel, link)).subject for effects, one in parts[1:]]
+            message = replace(message, data={**message.data, "lines": lines, "count": len(lines)})
+        outcome = notifier.send(channel, message)
         crash_point("sent-not-recorded")
         now = self.clock()
         if outcome.ok:
-            self.append(ev.NoticeSent(**self.common(f"{tail}/sent"), **base, at=now))
+            self.log.append_new([e.sent(one, delivery, now) for e, one in parts], now=now)
             crash_point("effect-recorded")
             return f"sent to {delivery.role} by {delivery.channel}"
         retry = None
         if outcome.transient:
             retry = next_retry(delivery.attempt, delivery.notice.kind, now, in_doubt=outcome.in_doubt)
         error = (outcome.error or "not delivered")[:300]
-        self.append(ev.NoticeFailed(
-            **self.common(f"{tail}/failed"), **base, error=error, at=now, retry_at=retry, in_doubt=outcome.in_doubt,
-        ))  # fmt: skip
+        failed = [e.failed(one, error, now, retry, in_doubt=outcome.in_doubt) for e, one in parts]
+        self.log.append_new(failed, now=now)
         again = f"; again at {retry:%Y-%m-%dT%H:%M:%SZ}" if retry else "; it stands on the worklist"
         return f"not sent to {delivery.role} by {delivery.channel}: {error}{again}"
 
-    def _message(self, delivery: Delivery, channel: Channel, link: str | None) -> Message:
+    def _claim(self, delivery: Delivery) -> list[tuple[Effects, Delivery]] | None:
+        """Claim the delivery and what goes out in it; None if it is not ours to send."""
+        parts = [(self, delivery)]
+        parts += [(replace(self, subject=m.subject, site=m.site), m.delivery) for m in delivery.members]
+        claims = [
+            ev.NoticeClaimed(
+                **e.common(f"{one.key}/{one.attempt}/claim"), **_about(one), part_of=_part_of(one, delivery)
+            )
+            for e, one in parts
+        ]
+        try:
+            ours = {r.event.id for r in self.log.append_new(claims, now=self.clock())}
+        except EventConflict:  # claimed by another process on another date
+            return None
+        parts = [part for part, claim in zip(parts, claims, strict=True) if claim.id in ours]
+        return parts if claims[0].id in ours else None
+
+    def sent(self, one: Delivery, whole: Delivery, now: datetime) -> ev.NoticeSent:
+        """Return the event that a copy went out, by itself or in the digest `whole`."""
+        common = self.common(f"{one.key}/{one.attempt}/sent")
+        return ev.NoticeSent(**common, **_about(one), at=now, part_of=_part_of(one, whole))
+
+    def failed(
+        self, one: Delivery, error: str, now: datetime, retry: datetime | None, *, in_doubt: bool
+    ) -> ev.NoticeFailed:
+        """Return the event that a copy did not go out."""
+        common = self.common(f"{one.key}/{one.attempt}/failed")
+        return ev.NoticeFailed(**common, **_about(one), error=error, at=now, retry_at=retry, in_doubt=in_doubt)
+
+    def message(self, delivery: Delivery, channel: Channel, link: str) -> Message:
+        """Return what the channel gets, in its language or the site's first."""
         notice, site = delivery.notice, self.study.site(self.site)
         language: Literal["en", "zh"] = "en" if (channel.language or site.languages[0]) == "en" else "zh"
         data = dict(notice.data) | notice.because.fields() | {
@@ -78,3 +113,11 @@ class Effects:
             "possible_repeat": delivery.possible_repeat, "sent_at": self.clock(),
         }  # fmt: skip
         return Message(delivery.key, notice.kind, delivery.role, language, data)
+
+
+def _about(one: Delivery) -> dict[str, Any]:
+    return {"key": one.key, "attempt": one.attempt, "role": one.role, "channel": one.channel}
+
+
+def _part_of(one: Delivery, whole: Delivery) -> str | None:
+    return None if one is whole else whole.key

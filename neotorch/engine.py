@@ -21,15 +21,19 @@ from neotorch.domain.errors import BadInput
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.effects import Effects
+from neotorch.news import News
 from neotorch.notify import Channel, Notifier
 from neotorch.plan import Plan, Step, awaiting, endpoint_steps, fact_steps, notice_steps, query_steps, tags, title
+from neotorch.post_office import PostOffice
 from neotorch.rules import Duties, duties
 from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_facts
 from neotorch.rules.desk import Refusal
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
-from neotorch.rules.notices import Audience, deliveries, quiet_until
+from neotorch.rules.notices import deliveries
+from neotorch.rules.post import Flood
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
-from neotorch.rules.worklist import ORDER, Obligation, obligations, stuck
+from neotorch.rules.trial_admission import admit_trial
+from neotorch.rules.worklist import ORDER, Obligation, held_back, obligations, stuck
 from neotorch.settings import Settings, load_settings, load_study
 from neotorch.store.log import EventLog
 from neotorch.stories import explain_key, explain_notice, story
@@ -44,7 +48,7 @@ IDLE = timedelta(days=30)
 class Admission:
     """What became of one submitted fact."""
 
-    fact: ev.AnyFact
+    fact: ev.AnyTold
     outcome: Literal["recorded", "duplicate", "refused", "would be recorded"]
     refusals: tuple[Refusal, ...] = ()
 
@@ -87,6 +91,7 @@ class Engine:
         self.settings, self.study, self.log, self.notifier, self.clock = settings, study, log, notifier, clock
         self._known: dict[str, _Known] = {}
         self._endpoints: dict[str, tuple[int, date, PatientEndpoints]] = {}
+        self._news = News(study.sites[0].time_zone)
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now) -> Self:
@@ -113,12 +118,10 @@ class Engine:
         """Return the (role, site) pairs whom no channel reaches: their notices go to the outbox folder."""
         return self.notifier.unheard(self.study.recipients.roles, [s.code for s in self.study.sites])
 
-    def audience(self, site: str | None) -> Audience:
-        """Return who listens at a site, and until when only what must never be lost may go out."""
-        roles = self.study.recipients.roles
-        channels = {role: [c.name for c in self.notifier.channels_for(role, site)] for role in roles}
-        quiet = quiet_until(self.clock(), self.study, site) if self.settings.quiet_hours else None
-        return Audience({str(k): v for k, v in self.study.recipients.tell.items()}, channels, quiet)
+    @property
+    def post(self) -> PostOffice:
+        """Return who is to have which notice now."""
+        return PostOffice(self.settings, self.study, self.notifier, self._news.read(self.log), self.clock())
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,7 +140,7 @@ class Engine:
         bears = any(self._bears_on_endpoints(r.event) for r in fresh)
         return (fresh[-1].seq if fresh else seq), moved, bears
 
-    def _bears_on_endpoints(self, event: ev.AnyFact | ev.AnyEffect) -> bool:
+    def _bears_on_endpoints(self, event: ev.AnyLogged) -> bool:
         taken_back = isinstance(event, ev.Retraction)
         while isinstance(event, ev.Retraction):
             target = self.log.get(event.retracts)
@@ -171,9 +174,11 @@ class Engine:
         for subject in self.subjects():
             state, due = self.duties(subject, as_of=as_of)
             if site is None or state.site == site:
-                lines += obligations(state, due, self.study, self.audience(state.site), now)
+                lines += obligations(state, due, self.study, self.post.audience(state.site), now)
         rows = self.log.read(known_at=as_of)
-        lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.audience(None), now)
+        lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.post.audience(None), now)
+        if as_of is None and (held := self.post.flood()):
+            lines.append(held_back(held))
         return sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key))
 
     def last_planned(self, site: str) -> date | None:
@@ -186,7 +191,7 @@ class Engine:
         """Return one patient's story: open items, visits, endpoints, timeline."""
         state, due = self.duties(subject, as_of=as_of)
         now = as_of or self.clock()
-        lines = obligations(state, due, self.study, self.audience(state.site), now)
+        lines = obligations(state, due, self.study, self.post.audience(state.site), now)
         return story(state, due, self._values(subject, as_of), lines, self.study)
 
     def explain(self, key: str, *, as_of: datetime | None = None) -> dict[str, str]:
@@ -226,7 +231,7 @@ class Engine:
     # ── taking facts in ───────────────────────────────────────────────────────────────────────────────────────────
 
     def record(
-        self, facts: Sequence[ev.AnyFact], *, dry_run: bool = False, accept_good: bool = False
+        self, facts: Sequence[ev.AnyTold], *, dry_run: bool = False, accept_good: bool = False
     ) -> list[Admission]:
         """Check all facts and record them in one transaction, or none if any is refused (unless `accept_good`).
 
@@ -238,6 +243,10 @@ class Engine:
         answers: dict[int, Admission] = {}
         for index in batch_order(facts):
             fact = facts[index]
+            if isinstance(fact, ev.TrialFact):
+                answers[index] = self._admit(fact, PatientState("TRIAL"), bodies)
+                bodies |= {fact.id: fact.digest} if answers[index].outcome == "recorded" else {}
+                continue
             subject, state = fact.subject, drafts.get(fact.subject) or self.state(fact.subject)
             if since.get(subject) and (needs_the_rest(fact) or state.consent is None):
                 state = drafts[subject] = with_facts(state, since.pop(subject))
@@ -253,7 +262,7 @@ class Engine:
             self.log.append(good, now=self.clock())
         return found
 
-    def _admit(self, fact: ev.AnyFact, state: PatientState, bodies: dict[str, str]) -> Admission:
+    def _admit(self, fact: ev.AnyTold, state: PatientState, bodies: dict[str, str]) -> Admission:
         earlier = bodies.get(fact.id)
         if earlier is None:
             known = state.learnt.get(fact.id)
@@ -267,6 +276,10 @@ class Engine:
             )
             todo = f"give the new fact an id of its own; to change the old one add corrects: {fact.id} and a reason"
             return Admission(fact, "refused", (Refusal("id", what, todo),))
+        if isinstance(fact, ev.TrialFact):
+            channels = [c.name for c in self.settings.channels]
+            refusals = admit_trial(fact, self._news.read(self.log).facts, self.study, channels, self.today())
+            return Admission(fact, "refused" if refusals else "recorded", refusals)
         site = state.site or getattr(fact, "site", None)
         refusals = admit(fact, state, self.study, self.today(site if isinstance(site, str) else None))
         return Admission(fact, "refused" if refusals else "recorded", refusals)
@@ -279,7 +292,7 @@ class Engine:
         state = self.state(subject)
         due = duties(state, self.study, now)
         seen = self.log.journey_seen(subject)[1]
-        send, waits = deliveries(list(due.notices), state.notices, self.audience(state.site), now)
+        send, waits = deliveries(list(due.notices), state.notices, self.post.audience(state.site), now)
         later = [t for t in (*due.later, *waits) if t > now]
         steps = (
             *fact_steps(state, seen),
@@ -326,6 +339,10 @@ class Engine:
                 closed = effects.common(f"{step.key}/closed/{number}")
                 effects.append(ev.QueryClosed(**closed, query=step.key, round=number))
                 return f"closed: {step.why}"
+            case "incident":
+                common = effects.common(step.key)
+                effects.append(ev.Incident(**common, kind="flood-of-notices", detail=step.why[:500]))
+                return step.why
             case "notice" if step.delivery:
                 return effects.deliver(step.delivery, self.notifier, self.settings.link)
             case _:
@@ -408,11 +425,18 @@ class Engine:
         return incident
 
     def trial_plan(self) -> tuple[Step, ...]:
-        """Return the notices about the trial as a whole that are due: changed endpoints and incidents."""
-        now = self.clock()
-        state = fold_trial(self.log.read())
-        send, _ = deliveries(list(trial_notices(self.log.read(), self.study)), state, self.audience(None), now)
-        return tuple(notice_steps(send))
+        """Return what is due about the trial as a whole: changed endpoints, incidents, digests, a flood of notices."""
+        post = self.post
+        due = list(trial_notices(post.news.rows, self.study))
+        send, _ = deliveries(due, post.news.trails, post.audience(None), post.now)
+        patients = (self.duties(s) for s in self.subjects())
+        return (*self._flood_steps(post.flood()), *notice_steps(send), *notice_steps(post.digests(patients)))
+
+    def _flood_steps(self, held: Flood | None) -> tuple[Step, ...]:
+        key = f"incident/flood/{held.day}" if held else ""
+        if held is None or self.log.get(ev.ENGINE_ID + key):
+            return ()
+        return (Step("incident: more notices than usual", "incident", key, str(held)),)
 
 
 @lru_cache(maxsize=1)

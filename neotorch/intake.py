@@ -43,7 +43,7 @@ class Fault:
 class Intake:
     """What was read: facts with their row numbers, and the faults of the rows that are none."""
 
-    facts: tuple[tuple[int, ev.AnyFact], ...]
+    facts: tuple[tuple[int, ev.AnyTold], ...]
     faults: tuple[Fault, ...]
 
 
@@ -57,7 +57,7 @@ def read_events(data: bytes, name: str, study: str) -> Intake:
         line = data[: error.start].count(b"\n") + 1
         raise BadInput("not UTF-8 text", f"{name}, line {line}", "Save the file as UTF-8.") from None
     rows = _csv_rows(text) if name.lower().endswith(".csv") else _json_rows(text)
-    facts: list[tuple[int, ev.AnyFact]] = []
+    facts: list[tuple[int, ev.AnyTold]] = []
     faults: list[Fault] = []
     for number, row in rows:
         fact = row if isinstance(row, list) else read_fact(number, row.values, study, row.texts)
@@ -72,18 +72,19 @@ def read_events(data: bytes, name: str, study: str) -> Intake:
 
 def read_fact(
     number: int, values: Mapping[str, Any], study: str, texts: Mapping[str, str] | None = None
-) -> ev.AnyFact | list[Fault]:
+) -> ev.AnyTold | list[Fault]:
     """Return the fact in one row, or all that is wrong with it. `texts`: the cells as written, where it is a CSV's."""
     row = {"study": study, **values}
     if "id" not in row:
         row["id"] = GENERATED + hashlib.sha256(ev.canonical(row)).hexdigest()[:20]
     kind = row.get("type")
-    if not isinstance(kind, str) or kind not in ev.FACT_TYPES:
-        return [Fault(number, "type", f"unknown type {_short(kind)}", f"use one of {', '.join(ev.FACT_TYPES)}")]
+    known = (*ev.FACT_TYPES, *ev.TRIAL_TYPES)
+    if not isinstance(kind, str) or kind not in known:
+        return [Fault(number, "type", f"unknown type {_short(kind)}", f"use one of {', '.join(known)}")]
     if isinstance(row["id"], str) and len(row["id"]) > MAX_ID:
         return [Fault(number, "id", f"{len(row['id'])} characters", f"use at most {MAX_ID}")]
     try:
-        return ev.FACT.validate_python(row)
+        return ev.TRIAL_FACT.validate_python(row) if kind in ev.TRIAL_TYPES else ev.FACT.validate_python(row)
     except ValidationError as error:
         wrong = error.errors(include_url=False)
     words = {str(e["loc"][-1]) for e in wrong if e["type"] in _WANTS_TEXT and len(e["loc"]) == 2}

@@ -24,7 +24,7 @@ class Step:
     """One thing to do, done at most once whoever tries. `name` becomes the task run's name."""
 
     name: str
-    kind: Literal["fact", "endpoint", "close", "raise", "notice"]
+    kind: Literal["fact", "endpoint", "close", "raise", "notice", "incident"]
     key: str
     why: str = ""
     finding: Finding | None = None
@@ -62,7 +62,7 @@ def fact_steps(state: PatientState, seen: int) -> Iterable[Step]:
         yield Step(fact_title(event, state), "fact", event.id, why)
 
 
-def fact_title(event: ev.AnyFact | ev.AnyEffect, state: PatientState) -> str:
+def fact_title(event: ev.AnyLogged, state: PatientState) -> str:
     """Return the name of a fact in the journey's graph, e.g. `surgery recorded`, `C2D1 given`, `surgery corrected`."""
     if isinstance(event, ev.Retraction):
         target = state.learnt.get(event.retracts)
@@ -70,7 +70,7 @@ def fact_title(event: ev.AnyFact | ev.AnyEffect, state: PatientState) -> str:
     return f"{_what(event)} {'corrected' if event.corrects else 'recorded'}"
 
 
-def _what(event: ev.AnyFact | ev.AnyEffect) -> str:
+def _what(event: ev.AnyLogged) -> str:
     match event:
         case ev.CycleGiven():
             return f"C{event.cycle}D1"

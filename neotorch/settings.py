@@ -28,6 +28,10 @@ class ChannelSettings(BaseModel):
     site: str | None = None
     url: SecretStr
     language: Annotated[str | None, StringConstraints(pattern="^(en|zh)$")] = None
+    digest: bool = False
+    """One mail a day with all that can wait, in place of one each."""
+    most_per_day: Annotated[int | None, Field(ge=1)] = None
+    """Further ones that can wait go into the day's digest."""
 
 
 class Settings(BaseSettings):
@@ -49,6 +53,10 @@ class Settings(BaseSettings):
     notice_timeout_seconds: Annotated[float, Field(gt=0, le=45)] = 20
     quiet_hours: bool = True
     """Whether the study's quiet hours are kept; what must never be lost goes out at any hour."""
+    flood_factor: Annotated[float, Field(gt=1)] = 5
+    """How many times the usual day's notices may go out before the rest is held for a person."""
+    flood_floor: Annotated[int, Field(ge=1)] = 50
+    """So many notices a day are never held."""
     host: str = "127.0.0.1"
     prefect_port: Annotated[int, Field(ge=0, le=65535)] = 4200
     """0: any free port."""

@@ -116,7 +116,7 @@ def explain_clock(clock: Clock) -> dict[str, str]:
     }  # fmt: skip
 
 
-def explain_notice(key: str, notice: NoticeTrail, about: ev.AnyFact | ev.AnyEffect | None = None) -> dict[str, str]:
+def explain_notice(key: str, notice: NoticeTrail, about: ev.AnyLogged | None = None) -> dict[str, str]:
     """Return what became of one copy of a notice, and the event that it tells of."""
     sent = f"sent {notice.sent.at.isoformat()}" if notice.sent else "not known to have arrived"
     why = {"because": f"{about.type.replace('_', ' ')} of {about.occurred}, event {about.id}"} if about else {}

@@ -27,6 +27,8 @@ COMMANDS = {
     "waive": ("desk:waive", "Let the site off a visit, with a reason."),
     "seen": ("desk:seen", "Take note of an open matter, so that it is not escalated."),
     "snooze": ("desk:snooze", "Put the reminders of an open matter off to a day."),
+    "away": ("desk:away", "Somebody is away: their notices go to a deputy."),
+    "release": ("desk:release", "Let held notices go."),
     "endpoints": ("endpoints:endpoints", "pCR, RCB 0-1 and event-free survival."),
     "rcb": ("rcb:command", "Residual Cancer Burden for a table of specimens."),
     "km": ("km:command", "Kaplan-Meier for a table of times and events."),

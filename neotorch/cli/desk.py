@@ -1,4 +1,4 @@
-"""`neotorch book`, `waive`, `seen`, `snooze`: what a coordinator says about a visit or a query, each a fact in the log."""
+"""What people say to the engine, each a fact in the log: `book`, `waive`, `seen`, `snooze`, `away`, `release`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def book(subject: str, visit: str, day: str, /, *, reason: str = "", actor: str 
     engine = Engine.open()
     earlier = engine.state(subject).booked.get(visit)
     body = {"type": "visit_booked", "visit": visit, "appointment": day}
-    return _tell(engine, subject, body | ({"corrects": earlier.id} if earlier else {}), reason, actor, json=json)
+    about = {"subject": subject} | ({"corrects": earlier.id} if earlier else {})
+    return _tell(engine, body | about, reason, actor, json=json)
 
 
 def waive(subject: str, visit: str, /, *, reason: str, actor: str = "site", json: Flag = False) -> int:
@@ -54,7 +55,8 @@ def waive(subject: str, visit: str, /, *, reason: str, actor: str = "site", json
     json: bool
         Print the result as JSON.
     """
-    return _tell(Engine.open(), subject, {"type": "visit_waived", "visit": visit}, reason, actor, json=json)
+    body = {"type": "visit_waived", "subject": subject, "visit": visit}
+    return _tell(Engine.open(), body, reason, actor, json=json)
 
 
 def seen(key: str, /, *, actor: str = "site", json: Flag = False) -> int:
@@ -69,7 +71,8 @@ def seen(key: str, /, *, actor: str = "site", json: Flag = False) -> int:
     json: bool
         Print the result as JSON.
     """
-    return _tell(Engine.open(), key.partition("/")[0], {"type": "notice_seen", "key": key}, "", actor, json=json)
+    body = {"type": "notice_seen", "subject": key.partition("/")[0], "key": key}
+    return _tell(Engine.open(), body, "", actor, json=json)
 
 
 def snooze(key: str, /, *, until: str, reason: str, actor: str = "site", json: Flag = False) -> int:
@@ -88,14 +91,51 @@ def snooze(key: str, /, *, until: str, reason: str, actor: str = "site", json: F
     json: bool
         Print the result as JSON.
     """
-    body = {"type": "snoozed", "key": key, "until": until}
-    return _tell(Engine.open(), key.partition("/")[0], body, reason, actor, json=json)
+    body = {"type": "snoozed", "subject": key.partition("/")[0], "key": key, "until": until}
+    return _tell(Engine.open(), body, reason, actor, json=json)
 
 
-def _tell(engine: Engine, subject: str, body: dict[str, Any], reason: str, actor: str, *, json: bool) -> int:
+def away(channel: str, /, *, until: str, deputy: str, since: str = "", actor: str = "site", json: Flag = False) -> int:
+    """Say that whoever reads a channel is away: notices go to the deputy's channel until they are back.
+
+    Parameters
+    ----------
+    channel: str
+        Name of the channel, as in the settings.
+    until: str
+        The last day away, YYYY-MM-DD.
+    deputy: str
+        Name of the channel to use instead.
+    since: str
+        The first day away; today if not given.
+    actor: str
+        Who says so: a user code, never a name.
+    json: bool
+        Print the result as JSON.
+    """
+    body = {"type": "absence", "channel": channel, "until": until, "deputy": deputy}
+    return _tell(Engine.open(), body | ({"occurred": since} if since else {}), "", actor, json=json)
+
+
+def release(*, reason: str, actor: str = "site", json: Flag = False) -> int:
+    """Let notices go that were held because far more than usual were due.
+
+    Parameters
+    ----------
+    reason: str
+        What you have looked at, and why they are right.
+    actor: str
+        Who says so: a user code, never a name.
+    json: bool
+        Print the result as JSON.
+    """
+    return _tell(Engine.open(), {"type": "notices_released"}, reason, actor, json=json)
+
+
+def _tell(engine: Engine, body: dict[str, Any], reason: str, actor: str, *, json: bool) -> int:
     """Record one fact of today, as `neotorch record` would: the same checks and the same words."""
-    today = str(engine.today(engine.state(subject).site))
-    row = body | {"subject": subject, "occurred": today, "actor": actor} | ({"reason": reason} if reason else {})
+    site = engine.state(body["subject"]).site if "subject" in body else None
+    row = {"occurred": str(engine.today(site)), "actor": actor, **body} | ({"reason": reason} if reason else {})
     intake = read_events(text.dumps(row).encode(), "command line", engine.study.id)
     admissions = engine.record([f for _, f in intake.facts])
     faults = (*intake.faults, *fact_faults(zip([n for n, _ in intake.facts], admissions, strict=True)))

@@ -119,6 +119,12 @@ class Fact(Event):
     subject: SubjectId
 
 
+class TrialFact(Event):
+    """Something told about the trial as a whole or its people, not about a patient."""
+
+    subject: None = None
+
+
 class Effect(Event):
     """Something the engine did."""
 
@@ -487,6 +493,24 @@ class Retraction(Fact):
     rank: ClassVar[int] = 0
 
 
+# ── the trial and its people ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class Absence(TrialFact):
+    """Whoever reads `channel` is away from `occurred` to `until`, both included; `deputy` is the channel to use instead."""
+
+    type: Literal["absence"] = "absence"
+    channel: Code
+    until: IsoDate
+    deputy: Code
+
+
+class NoticesReleased(TrialFact):
+    """Notices that were held because they were far more than usual may go out, with a `reason`."""
+
+    type: Literal["notices_released"] = "notices_released"
+
+
 # ── effects ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -498,6 +522,8 @@ class NoticeClaimed(Effect):
     attempt: Annotated[int, Field(ge=1)]
     role: Code
     channel: Code
+    part_of: EventId | None = None
+    """Key of the digest that it goes out in, if it does not go out by itself."""
 
 
 class NoticeSent(Effect):
@@ -509,6 +535,7 @@ class NoticeSent(Effect):
     role: Code
     channel: Code
     at: IsoInstant
+    part_of: EventId | None = None
 
 
 class NoticeFailed(Effect):
@@ -600,18 +627,25 @@ AnyFact = Union[
     Contact, Death, Withdrawal, LostToFollowUp, QueryAnswered, QueryOpened, QueryResolved,
     UnscheduledVisit, VisitBooked, VisitWaived, NoticeSeen, Snoozed, DeviationAcknowledged, Retraction,
 ]  # fmt: skip
+AnyTrialFact = Union[Absence, NoticesReleased]
 AnyEffect = Union[
     NoticeClaimed, NoticeSent, NoticeFailed, QueryRaised, QueryClosed, DeviationFound, DeviationWithdrawn,
     EndpointsRecalculated, Incident,
 ]  # fmt: skip
-AnyEvent = Annotated[Union[AnyFact, AnyEffect], Field(discriminator="type")]
+AnyTold = Union[AnyFact, AnyTrialFact]
+"""What people record."""
+AnyLogged = Union[AnyFact, AnyTrialFact, AnyEffect]
+AnyEvent = Annotated[AnyLogged, Field(discriminator="type")]
 
 FACT: TypeAdapter[AnyFact] = TypeAdapter(Annotated[AnyFact, Field(discriminator="type")])
 """Reads one fact from plain JSON values."""
-EVENT: TypeAdapter[AnyFact | AnyEffect] = TypeAdapter(AnyEvent)
+TRIAL_FACT: TypeAdapter[AnyTrialFact] = TypeAdapter(Annotated[AnyTrialFact, Field(discriminator="type")])
+"""Reads one fact about the trial as a whole."""
+EVENT: TypeAdapter[AnyFact | AnyTrialFact | AnyEffect] = TypeAdapter(AnyEvent)
 """Reads any event, fact or effect."""
 
 FACT_TYPES: tuple[str, ...] = tuple(c.model_fields["type"].default for c in AnyFact.__args__)  # type: ignore[attr-defined]
+TRIAL_TYPES: tuple[str, ...] = tuple(c.model_fields["type"].default for c in AnyTrialFact.__args__)  # type: ignore[attr-defined]
 ENDPOINT_TYPES = frozenset({"pathology", "surgery", "progression", "recurrence", "death"})
 """Facts whose arrival triggers a recalculation at once. Others reach the figures with the nightly run."""
 

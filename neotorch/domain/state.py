@@ -212,7 +212,7 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
     )
 
 
-def _supersede(every: list[ev.AnyFact | ev.AnyEffect]) -> tuple[dict[str, str], list[Problem]]:
+def _supersede(every: list[ev.AnyLogged]) -> tuple[dict[str, str], list[Problem]]:
     """Return superseded id -> superseding id, and the problems met.
 
     What was corrected stays so when its correction is corrected in turn; only a retracted correction corrects nothing.
@@ -230,7 +230,7 @@ def _supersede(every: list[ev.AnyFact | ev.AnyEffect]) -> tuple[dict[str, str], 
     return superseded, problems
 
 
-def _retracted(claims: Mapping[str, list[ev.AnyFact | ev.AnyEffect]]) -> set[str]:
+def _retracted(claims: Mapping[str, list[ev.AnyLogged]]) -> set[str]:
     """Return the ids that a retraction takes back which is not taken back itself."""
     back = {e.id: e.retracts for by in claims.values() for e in by if isinstance(e, ev.Retraction)}
     waits = Counter(back.values())
@@ -248,11 +248,11 @@ def _retracted(claims: Mapping[str, list[ev.AnyFact | ev.AnyEffect]]) -> set[str
 
 
 def _targets(
-    every: list[ev.AnyFact | ev.AnyEffect],
-) -> tuple[dict[str, list[ev.AnyFact | ev.AnyEffect]], list[Problem]]:
+    every: list[ev.AnyLogged],
+) -> tuple[dict[str, list[ev.AnyLogged]], list[Problem]]:
     """Return the id of each event -> those that would correct or retract it, and the problems of ones that cannot."""
     by_id = {e.id: e for e in every}
-    claims: dict[str, list[ev.AnyFact | ev.AnyEffect]] = {}
+    claims: dict[str, list[ev.AnyLogged]] = {}
     problems: list[Problem] = []
     for event in every:
         target = event.retracts if isinstance(event, ev.Retraction) else event.corrects
@@ -308,7 +308,7 @@ class _Draft:
         self.sent: dict[str, ev.NoticeSent] = {}
         self.failed: dict[str, dict[int, ev.NoticeFailed]] = {}
 
-    def take(self, event: ev.AnyFact | ev.AnyEffect, at: datetime) -> None:  # noqa: C901, PLR0912, PLR0915 - the one match over the union
+    def take(self, event: ev.AnyLogged, at: datetime) -> None:  # noqa: C901, PLR0912, PLR0915 - the one match over the union
         """Add one event; the only place where the kinds of event are told apart for the state."""
         if isinstance(event, ev.Fact):
             self.facts.append(event)
@@ -386,6 +386,7 @@ class _Draft:
             case (
                 ev.Contact() | ev.DiseaseAssessment() | ev.Imaging() | ev.AdverseEvent() | ev.SecondPrimary()
                 | ev.NewTherapy() | ev.Retraction() | ev.EndpointsRecalculated() | ev.Incident()
+                | ev.Absence() | ev.NoticesReleased()
             ):  # fmt: skip
                 pass  # read from the facts where needed, or about the trial
 

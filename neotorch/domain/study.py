@@ -239,6 +239,8 @@ class Reminders(Sourced):
     """When reminders go out, in the site's local time."""
 
     hour: Annotated[int, Field(ge=0, le=23)]
+    digest_hour: Annotated[int, Field(ge=0, le=23)] = 9
+    """When the day's digest goes to those who want one mail a day, or have had as many as they take."""
     quiet: Quiet | None = None
     ladders: Annotated[dict[Code, Annotated[list[Rung], Field(min_length=1)]], Field(min_length=1)]
     """Name -> rungs; a visit that names none has `default`."""

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from neotorch.domain.errors import NeotorchError
-from neotorch.domain.events import EVENT, AnyEffect, AnyFact
+from neotorch.domain.events import EVENT, AnyLogged
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes the body of one (type, v) and returns that of a later one, with its `type` and `v` set."""
@@ -22,8 +22,7 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {}
 """(type, v) as stored -> how to move on from there. Empty as long as every type is at its first version."""
 
 KNOWN: dict[str, tuple[int, ...]] = {
-    model.model_fields["type"].default: get_args(model.model_fields["v"].annotation)
-    for model in (*get_args(AnyFact), *get_args(AnyEffect))
+    model.model_fields["type"].default: get_args(model.model_fields["v"].annotation) for model in get_args(AnyLogged)
 }
 """Type -> the versions that can be read without an upcaster."""
 
@@ -49,7 +48,7 @@ def upcast(body: dict[str, Any], where: str = "") -> dict[str, Any]:
     return body
 
 
-def parse_event(kind: str, text: str, where: str = "") -> AnyFact | AnyEffect:
+def parse_event(kind: str, text: str, where: str = "") -> AnyLogged:
     """Read one event from its stored JSON text; UnknownEvent if it cannot be, with `where` and the reason."""
     try:
         if not any(stored == kind for stored, _ in UPCASTERS):

@@ -22,11 +22,12 @@ from neotorch.domain.events import SUBJECT_CODE
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-Kind = Literal["reminder", "query", "endpoint", "safety", "incident", "deviation", "test", "moved"]
+Kind = Literal["reminder", "query", "endpoint", "safety", "incident", "deviation", "test", "moved", "digest"]
 Language = Literal["en", "zh"]
 WORDS_MAX = 300
 SUBJECT_MAX = 200
 LIST_MAX = 40
+LINES_MAX = 200
 
 _SUBJECT_CODE = re.compile(SUBJECT_CODE)
 _CODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}$")
@@ -121,11 +122,15 @@ def _days(value: object, _language: Language) -> int:
     return value
 
 
-def _texts(value: object, language: Language) -> tuple[str, ...]:
+def _texts(value: object, language: Language, most: int = LIST_MAX) -> tuple[str, ...]:
     if isinstance(value, str | Mapping) or not isinstance(value, list | tuple):
         raise ValueError("must be a list of texts")  # noqa: TRY004 - see above
-    more = (f"… +{len(value) - LIST_MAX}",) if len(value) > LIST_MAX else ()
-    return tuple(_words(v, language) for v in value[:LIST_MAX]) + more
+    more = (f"… +{len(value) - most}",) if len(value) > most else ()
+    return tuple(_words(v, language) for v in value[:most]) + more
+
+
+def _lines(value: object, language: Language) -> tuple[str, ...]:
+    return _texts(value, language, LINES_MAX)
 
 
 def _changes(value: object, language: Language) -> tuple[dict[str, str], ...]:
@@ -150,6 +155,7 @@ FIELDS: Mapping[str, Callable[[Any, Language], object]] = {
     "opens": _day, "target": _day, "closes": _day, "until": _day, "occurred": _day, "moved_from": _day,
     "why": _words, "anchor": _words, "anchor_day": _day, "offset_days": _days, "window_before": _days,
     "window_after": _days, "rule": _rule, "where": _words, "possible_repeat": _flag, "sent_at": _instant,
+    "lines": _lines, "count": _days,
     "deadline": _words, "report": _one_of("soon", "late"),
 }  # fmt: skip
 """What a notice may say, each with its check. `anchor` and its neighbours word the reason in the reader's language;
@@ -233,6 +239,7 @@ def _paragraphs(words: Any, fields: Mapping[str, Any], kind: Kind) -> list[str]:
     said.append(words.lead())
     if "moved_from" in fields and kind == "reminder":
         said.append(words.moved())
+    said += fields.get("lines", ())
     changes = fields.get("changes", ())
     said += [words.change(c) for c in changes[:LIST_MAX]]
     if len(changes) > LIST_MAX:

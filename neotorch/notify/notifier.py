@@ -69,6 +69,12 @@ class Notifier:
         found = tuple(c for c in self.channels if c.role == role and (site is None or c.site in (None, site)))
         return found or (Channel(outbox.OUTBOX, role, site, SecretStr("")),)
 
+    def channel(self, name: str, role: str, site: str | None) -> Channel:
+        """Return the channel of this name, whoever's it is (a deputy may have another role); else the outbox folder."""
+        return next((c for c in self.channels if c.name == name), None) or Channel(
+            outbox.OUTBOX, role, site, SecretStr("")
+        )
+
     def unheard(self, roles: Collection[str], sites: Collection[str]) -> tuple[tuple[str, str], ...]:
         """Return the (role, site) pairs for whom notices go to the outbox folder, because no channel listens."""
         pairs = ((role, site) for role in roles for site in sites)

@@ -193,7 +193,7 @@ def _order(fact: ev.AnyFact, state: PatientState) -> Iterator[Refusal]:
             yield Refusal("occurred", problem.text, todo + others)
 
 
-def batch_order(facts: Sequence[ev.AnyFact]) -> list[int]:
+def batch_order(facts: Sequence[ev.AnyTold]) -> list[int]:
     """Return the places of the facts in the order to admit them: as they happened, a correction after its target."""
     ids, placed = {f.id for f in facts}, set()
     waiting: dict[str, list[int]] = {}
@@ -213,7 +213,7 @@ def batch_order(facts: Sequence[ev.AnyFact]) -> list[int]:
     return order + [i for left in waiting.values() for i in left]
 
 
-def _target(fact: ev.AnyFact) -> str | None:
+def _target(fact: ev.AnyTold) -> str | None:
     return fact.retracts if isinstance(fact, ev.Retraction) else fact.corrects
 
 

@@ -19,7 +19,7 @@ from neotorch.domain.study import Study
 from neotorch.rules.missing import Finding
 from neotorch.rules.schedule import Because
 
-Kind = Literal["reminder", "moved", "query", "safety", "endpoint", "incident"]
+Kind = Literal["reminder", "moved", "query", "safety", "endpoint", "incident", "digest"]
 NEVER_LOST: frozenset[str] = frozenset({"safety", "endpoint", "incident"})
 """Sent again when in doubt, and then says that it may be a repeat. All others are never repeated."""
 LEASE = timedelta(seconds=60)
@@ -52,6 +52,10 @@ class Audience:
     """Role -> names of the channels that its people read."""
     quiet_until: datetime | None = None
     """Set in the quiet hours: when what can wait may go out."""
+    digests: Mapping[str, datetime] = field(default_factory=dict)
+    """Channel -> when its next digest goes out, where what can wait goes into one."""
+    held: str = ""
+    """Why all that can wait is held for a person; empty: it is not."""
 
     def of(self, notice: Notice) -> list[tuple[str, str]]:
         """Return the (role, channel) pairs that are to have a copy."""
@@ -68,11 +72,22 @@ class Delivery:
     channel: str
     attempt: int
     possible_repeat: bool
+    members: tuple[Member, ...] = ()
+    """What goes out in it, if it is a digest."""
 
     @property
     def key(self) -> str:
         """Stable key of the delivery."""
         return delivery_key(self.notice.key, self.role, self.channel)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One patient's notice on its way in a digest."""
+
+    subject: str
+    site: str | None
+    delivery: Delivery
 
 
 @dataclass(frozen=True)
@@ -192,8 +207,11 @@ def deliveries(
             if trail is None and _told_elsewhere(notice.key, role, trails, now):
                 continue
             view = outlook(trail, notice.kind, now)
-            if view.verdict == "send" and audience.quiet_until and notice.kind not in NEVER_LOST:
-                later.append(audience.quiet_until)
+            wait = view.verdict == "send" and notice.kind not in NEVER_LOST
+            if wait and audience.held:
+                continue
+            if wait and (channel in audience.digests or audience.quiet_until):
+                later.append(audience.digests.get(channel) or audience.quiet_until or now)
             elif view.verdict == "send":
                 attempt = (trail.last_attempt if trail else 0) + 1
                 send.append(Delivery(notice, role, channel, attempt, possible_repeat=bool(trail and trail.in_doubt)))

@@ -12,6 +12,7 @@ from neotorch.domain.state import NoticeTrail, PatientState
 from neotorch.domain.study import Study
 from neotorch.rules import Duties
 from neotorch.rules.notices import Audience, Notice, delivery_key, outlook
+from neotorch.rules.post import Flood
 from neotorch.rules.schedule import ACTIONABLE
 
 Kind = Literal["visit", "query", "notice", "safety"]
@@ -94,6 +95,12 @@ def _queries(state: PatientState, duties: Duties, study: Study) -> Iterable[Obli
             None,
             str(finding.because),
         )
+
+
+def held_back(flood: Flood) -> Obligation:
+    """Return the line that says that notices are held for a person."""
+    what = f"notices are held since {flood.day}: {flood.count} went out, usual are {flood.usual:g} a day"
+    return Obligation("trial/flood", "notice", "undelivered", "", None, what, flood.day, None, str(flood))
 
 
 def stuck(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from neotorch.domain.errors import NeotorchError
-from neotorch.domain.events import AnyEffect, AnyFact, Recorded, canonical
+from neotorch.domain.events import AnyLogged, Recorded, canonical
 from neotorch.domain.upcast import parse_event
 from neotorch.store.errors import LogBroken
 
@@ -68,7 +68,7 @@ def link(prev_hash: str, seq: int, recorded_at: str, body: str) -> str:
     return hashlib.sha256(row.encode()).hexdigest()
 
 
-def make_row(study: str, previous: Head, recorded_at: str, event: AnyFact | AnyEffect) -> Row:
+def make_row(study: str, previous: Head, recorded_at: str, event: AnyLogged) -> Row:
     """Make the row that follows `previous`.
 
     Nulls are stored too, so that the body reads back whether or not a field has a default.
@@ -80,7 +80,7 @@ def make_row(study: str, previous: Head, recorded_at: str, event: AnyFact | AnyE
     return Row(study, seq, event.id, event.type, event.subject, occurred, recorded_at, body, previous.hash, digest)
 
 
-def recorded(row: Row, event: AnyFact | AnyEffect) -> Recorded:
+def recorded(row: Row, event: AnyLogged) -> Recorded:
     """The row as the rest of the program sees it. Its parts are checked already, so they are not checked again."""
     return Recorded.model_construct(
         seq=row.seq,

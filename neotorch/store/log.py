@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, union_all
 
 from neotorch.domain.errors import BadInput
-from neotorch.domain.events import AnyEffect, AnyFact, Recorded
+from neotorch.domain.events import AnyLogged, Recorded
 from neotorch.store import connect
 from neotorch.store import migrate as migrations
 from neotorch.store.anchor import HeadFile
@@ -33,7 +33,6 @@ from neotorch.store.tables import event as table
 
 __all__ = ["EventConflict", "EventLog", "Head", "HeadMoved", "LogBroken", "LogUnavailable", "Problem"]
 
-AnyEvent = AnyFact | AnyEffect
 
 MAX_PROBLEMS = 100
 """`verify` stops after so many: the first one is what matters."""
@@ -86,7 +85,7 @@ class EventLog:
         if self._anchor and self.head().seq == 0:
             self._anchor.open()  # a new log has its file from the start: later on, no file is a finding
 
-    def append(self, events: Sequence[AnyEvent], *, now: datetime, expect: int | None = None) -> list[Recorded]:
+    def append(self, events: Sequence[AnyLogged], *, now: datetime, expect: int | None = None) -> list[Recorded]:
         """Record all of `events`, or none, in one transaction, and return them as recorded, in the order given.
 
         An event whose id and body are in the log already is a duplicate: the recorded one is returned. `recorded_at`
@@ -98,7 +97,7 @@ class EventLog:
         """
         return [one for one, _ in self._append(events, now, expect)]
 
-    def append_new(self, events: Sequence[AnyEvent], *, now: datetime) -> list[Recorded]:
+    def append_new(self, events: Sequence[AnyLogged], *, now: datetime) -> list[Recorded]:
         """Like `append`, but return only what this call wrote: who gets it back owns it."""
         return [one for one, is_new in self._append(events, now, None) if is_new]
 
@@ -176,7 +175,7 @@ class EventLog:
         if self._anchor:
             self._anchor.close()
 
-    def _append(self, events: Sequence[AnyEvent], now: datetime, expect: int | None) -> list[tuple[Recorded, bool]]:
+    def _append(self, events: Sequence[AnyLogged], now: datetime, expect: int | None) -> list[tuple[Recorded, bool]]:
         self._check(events, now)
         if self._anchor:
             self._anchor.open()
@@ -201,7 +200,7 @@ class EventLog:
         written = {row.id: recorded(row, event) for row, event in zip(rows, fresh, strict=True)}
         return self._in_order(events, known, written)
 
-    def _check(self, events: Iterable[AnyEvent], now: datetime) -> None:
+    def _check(self, events: Iterable[AnyLogged], now: datetime) -> None:
         if now.tzinfo is None:
             raise BadInput("`now` has no time zone", "EventLog.append", "Pass an aware datetime, e.g. in UTC.")
         for event in events:
@@ -212,9 +211,9 @@ class EventLog:
                     "Send it to that study's log; nothing was written.",
                 )
 
-    def _fresh(self, events: Iterable[AnyEvent], known: dict[str, Recorded]) -> list[AnyEvent]:
+    def _fresh(self, events: Iterable[AnyLogged], known: dict[str, Recorded]) -> list[AnyLogged]:
         """Each id once, without what is known already; EventConflict if one id comes with two bodies."""
-        fresh: dict[str, AnyEvent] = {}
+        fresh: dict[str, AnyLogged] = {}
         conflicts: list[Conflict] = []
         for event in events:
             before = known[event.id].event if event.id in known else fresh.get(event.id)
@@ -229,7 +228,7 @@ class EventLog:
 
     @staticmethod
     def _in_order(
-        events: Sequence[AnyEvent], known: dict[str, Recorded], written: dict[str, Recorded]
+        events: Sequence[AnyLogged], known: dict[str, Recorded], written: dict[str, Recorded]
     ) -> list[tuple[Recorded, bool]]:
         """One per event given; a new one counts as new the first time only."""
         answer, told = [], set(known)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from neotorch.domain.events import Recorded
+from neotorch.domain.events import AnyLogged, Recorded
 from neotorch.store import connect
 from neotorch.store.chain import GENESIS, Head, Row, instant_text, make_row, recorded
 from neotorch.store.errors import HeadMoved
-from neotorch.store.log import APPEND, AnyEvent, EventLog
+from neotorch.store.log import APPEND, EventLog
 
 
 class RehearsalLog(EventLog):
@@ -62,7 +62,7 @@ class RehearsalLog(EventLog):
             super().mark_seen(subject, None, seen)
         self.close()
 
-    def _append(self, events: Sequence[AnyEvent], now: datetime, expect: int | None) -> list[tuple[Recorded, bool]]:
+    def _append(self, events: Sequence[AnyLogged], now: datetime, expect: int | None) -> list[tuple[Recorded, bool]]:
         del expect  # nobody else writes
         self._check(events, now)
         known = {event.id: self._by_id[event.id] for event in events if event.id in self._by_id}

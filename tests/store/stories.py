@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from neotorch.domain.events import EVENT, AnyEffect, AnyFact, Contact, NoticeClaimed
+from neotorch.domain.events import EVENT, AnyLogged, Contact, NoticeClaimed
 
 STUDY = "S1"
 T0 = datetime(2026, 3, 4, 1, 30, tzinfo=UTC)
@@ -83,6 +83,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "query_closed": {"query": "q1", "round": 1},
     "deviation_found": {"deviation": "d1", "round": 1, "kind": "late", "grade": "minor", "visit": "C1D8"},
     "deviation_withdrawn": {"deviation": "d1", "round": 1},
+    "absence": {"subject": None, "channel": "mail", "until": "2026-03-10", "deputy": "other"},
+    "notices_released": {"subject": None, "reason": "holidays are over"},
     "endpoints_recalculated": {
         "trigger": "event",
         "log_seq": 3,
@@ -93,7 +95,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 
 
-def example(kind: str) -> AnyFact | AnyEffect:
+def example(kind: str) -> AnyLogged:
     """A valid event of this type."""
     common = {"type": kind, "id": f"x-{kind}", "study": STUDY, "subject": "NT-001", "occurred": "2026-03-04"}
     return EVENT.validate_python({**common, **EXAMPLES[kind]})

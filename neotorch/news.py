@@ -1,0 +1,49 @@
+"""What the log says of the trial as a whole, kept up to date: its own events, and how much post went out each day."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date
+
+from neotorch.domain import events as ev
+from neotorch.domain.calendar import local_date
+from neotorch.domain.state import NoticeTrail
+from neotorch.rules.post import effective
+from neotorch.rules.trial import fold_trial
+from neotorch.store.log import EventLog
+
+
+class News:
+    """Reads only what is new each time it is asked."""
+
+    def __init__(self, zone: str) -> None:
+        """`zone`: whose days the post is counted by."""
+        self._zone, self._upto = zone, 0
+        self.rows: list[ev.Recorded] = []
+        """Events about the trial as a whole."""
+        self.sent: Counter[tuple[str, date]] = Counter()
+        """(channel, local day) -> messages that went out; what went out in a digest is not counted again."""
+        self._trails: tuple[int, Mapping[str, NoticeTrail]] = (-1, {})
+
+    def read(self, log: EventLog) -> News:
+        """Take in what is new."""
+        for row in log.read(after=self._upto):
+            self._upto = row.seq
+            if row.event.subject is None:
+                self.rows.append(row)
+            if isinstance(row.event, ev.NoticeSent) and row.event.part_of is None:
+                self.sent[row.event.channel, local_date(row.event.at, self._zone)] += 1
+        return self
+
+    @property
+    def facts(self) -> list[ev.AnyTrialFact]:
+        """What was told about the trial and its people, without what was corrected."""
+        return effective(r.event for r in self.rows if isinstance(r.event, ev.TrialFact))
+
+    @property
+    def trails(self) -> Mapping[str, NoticeTrail]:
+        """What became of the trial's own notices."""
+        if self._trails[0] != len(self.rows):
+            self._trails = len(self.rows), fold_trial(self.rows)
+        return self._trails[1]

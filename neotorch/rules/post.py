@@ -1,0 +1,77 @@
+"""The post of one installation: who is away, who has had enough for today, and what is far more than usual."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from statistics import median
+
+from neotorch.domain import events as ev
+from neotorch.domain.calendar import at_hour
+
+LOOK_BACK = timedelta(days=30)
+DAYS_NEEDED = 5
+"""With fewer days to look back on nobody can say what is usual."""
+
+
+@dataclass(frozen=True)
+class Flood:
+    """Notices are held because far more than usual went out on a day; a person lets them go."""
+
+    day: date
+    count: int
+    usual: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.count} notices went out on {self.day}, usual are {self.usual:g} a day; what can wait is held until "
+            "somebody has looked at it: neotorch release --reason ..."
+        )
+
+
+def effective(facts: Iterable[ev.AnyTrialFact]) -> list[ev.AnyTrialFact]:
+    """Return the facts that no other one corrects, as they happened."""
+    every = sorted(facts, key=lambda f: (f.occurred, f.id))
+    corrected = {f.corrects for f in every}
+    return [f for f in every if f.id not in corrected]
+
+
+def deputies(facts: Iterable[ev.AnyTrialFact], today: date) -> dict[str, str]:
+    """Return channel -> the one to use in its place today. A deputy who is away too hands on to the next."""
+    away = {f.channel: f.deputy for f in facts if isinstance(f, ev.Absence) and f.occurred <= today <= f.until}
+    found = {}
+    for channel, first in away.items():
+        deputy, passed = first, {channel}
+        while deputy in away and deputy not in passed:
+            passed.add(deputy)
+            deputy = away[deputy]
+        found[channel] = channel if deputy in passed else deputy  # all of a circle are away: better late than never
+    return found
+
+
+def next_digest(today: date, hour: int, zone: str, now: datetime, *, sent_today: bool) -> datetime:
+    """Return when the next digest of a channel goes out."""
+    at = at_hour(today, hour, zone)
+    return at_hour(today + timedelta(1), hour, zone) if sent_today or now > at else at
+
+
+def flood(
+    sent: Mapping[tuple[str, date], int], facts: Iterable[ev.AnyTrialFact], today: date, *, factor: float, floor: int
+) -> Flood | None:
+    """Return the newest day on which more than `factor` times the usual went out, unless it was released since.
+
+    `sent`: (channel, local day) -> notices. Usual is the median over the days with any notice in the 30 days before; it
+    takes five such days to say so, and `floor` notices a day are never too many.
+    """
+    totals: Counter[date] = Counter()
+    for (_, day), count in sent.items():
+        totals[day] += count
+    released = max((f.occurred for f in facts if isinstance(f, ev.NoticesReleased)), default=date.min)
+    for day in sorted((d for d in totals if released < d <= today and totals[d] >= floor), reverse=True):
+        before = [n for d, n in totals.items() if day - LOOK_BACK <= d < day]
+        usual = float(median(before)) if len(before) >= DAYS_NEEDED else 0.0
+        if usual and totals[day] > factor * usual:
+            return Flood(day, totals[day], usual)
+    return None
