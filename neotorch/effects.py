@@ -1,4 +1,4 @@
-"""Writes down what the engine itself does, each thing once: notices, queries, recalculations, incidents."""
+"""Writes down what the engine itself does, each thing once: notices, queries, deviations, recalculations, incidents."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from neotorch.domain.calendar import local_date
 from neotorch.domain.study import Study
 from neotorch.notify import Channel, Notifier, render
 from neotorch.notify import Notice as Message
+from neotorch.rules.departures import Deviation
 from neotorch.rules.notices import Delivery, next_retry
 from neotorch.store.log import EventConflict, EventLog
 
@@ -38,6 +39,21 @@ class Effects:
             return bool(self.log.append_new([event], now=self.clock()))
         except EventConflict:  # the same effect, written by another process with another date or trigger
             return False
+
+    def find(self, deviation: Deviation, number: int) -> str:
+        """Write down a deviation, with what showed it then: the study file may say otherwise later."""
+        self.append(ev.DeviationFound(
+            **self.common(f"{deviation.key}/round/{number}"), deviation=deviation.key, round=number,
+            kind=deviation.kind, grade=deviation.grade, visit=deviation.visit,
+            reason=f"{deviation.title}; {deviation.because}"[:2000],
+        ))  # fmt: skip
+        return f"found, {deviation.grade}: {deviation.because}"
+
+    def withdraw(self, key: str, number: int, why: str) -> str:
+        """Write down that the data show a deviation no longer, and since which event."""
+        common = self.common(f"{key}/withdrawn/{number}")
+        self.append(ev.DeviationWithdrawn(**common, deviation=key, round=number, reason=why[:2000]))
+        return f"withdrawn: {why}"
 
     def deliver(self, delivery: Delivery, notifier: Notifier, link: str) -> str:
         """Send one copy of a notice: claim it, send it, write down what became of it. Returns the outcome in words.

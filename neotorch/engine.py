@@ -23,7 +23,18 @@ from neotorch.domain.study import Study
 from neotorch.effects import Effects
 from neotorch.news import News
 from neotorch.notify import Channel, Notifier
-from neotorch.plan import Plan, Step, awaiting, endpoint_steps, fact_steps, notice_steps, query_steps, tags, title
+from neotorch.plan import (
+    Plan,
+    Step,
+    awaiting,
+    deviation_steps,
+    endpoint_steps,
+    fact_steps,
+    notice_steps,
+    query_steps,
+    tags,
+    title,
+)
 from neotorch.post_office import PostOffice
 from neotorch.rules import Duties, duties
 from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_facts
@@ -33,10 +44,10 @@ from neotorch.rules.notices import deliveries
 from neotorch.rules.post import Flood
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
 from neotorch.rules.trial_admission import admit_trial
-from neotorch.rules.worklist import ORDER, Obligation, held_back, obligations, stuck
+from neotorch.rules.worklist import Obligation, held_back, obligations, stuck, urgency
 from neotorch.settings import Settings, load_settings, load_study
 from neotorch.store.log import EventLog
-from neotorch.stories import explain_key, explain_notice, story
+from neotorch.stories import explain_deviation, explain_key, explain_notice, story
 
 __all__ = ["Admission", "Engine", "Recalculation", "crash_point", "current_engine"]
 
@@ -179,7 +190,7 @@ class Engine:
         lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.post.audience(None), now)
         if as_of is None and (held := self.post.flood()):
             lines.append(held_back(held))
-        return sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key))
+        return sorted(lines, key=urgency)
 
     def last_planned(self, site: str) -> date | None:
         """Return the last day on which any visit of a site's patients is planned, None if none is."""
@@ -205,7 +216,8 @@ class Engine:
             return body | place | ({"superseded by": by} if by else {})
         subject = key.split("/", 1)[0]
         if subject in self.subjects():
-            return explain_key(key, *self.duties(subject, as_of=as_of), self._values(subject, as_of))
+            state, due = self.duties(subject, as_of=as_of)
+            return explain_deviation(key, state, due) or explain_key(key, state, due, self._values(subject, as_of))
         return self._explain_told(key, as_of)
 
     def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:
@@ -298,6 +310,7 @@ class Engine:
             *fact_steps(state, seen),
             *endpoint_steps(state, seen, lambda: self.patient_endpoints(state, self.today(state.site))),
             *query_steps(state, due),
+            *deviation_steps(state, due, self.study, now),
             *notice_steps(send),
         )
         done = due.ended and not later
@@ -343,6 +356,10 @@ class Engine:
                 common = effects.common(step.key)
                 effects.append(ev.Incident(**common, kind="flood-of-notices", detail=step.why[:500]))
                 return step.why
+            case "deviate" if step.deviation:
+                return effects.find(step.deviation, step.round)
+            case "withdraw":
+                return effects.withdraw(step.key, step.round, step.why)
             case "notice" if step.delivery:
                 return effects.deliver(step.delivery, self.notifier, self.settings.link)
             case _:

@@ -11,9 +11,11 @@ from neotorch.domain import events as ev
 from neotorch.domain.state import PatientState
 from neotorch.domain.study import Study
 from neotorch.rules import Duties
+from neotorch.rules.departures import Deviation
 from neotorch.rules.endpoints import PatientEndpoints
 from neotorch.rules.missing import Finding
 from neotorch.rules.notices import Delivery
+from neotorch.rules.traces import ceased_by
 
 MANY = 12
 """From so many unseen facts on, a wake names their number and not each."""
@@ -24,10 +26,11 @@ class Step:
     """One thing to do, done at most once whoever tries. `name` becomes the task run's name."""
 
     name: str
-    kind: Literal["fact", "endpoint", "close", "raise", "notice", "incident"]
+    kind: Literal["fact", "endpoint", "close", "raise", "withdraw", "deviate", "notice", "incident"]
     key: str
     why: str = ""
     finding: Finding | None = None
+    deviation: Deviation | None = None
     round: int = 0
     delivery: Delivery | None = None
 
@@ -88,6 +91,8 @@ def _what(event: ev.AnyLogged) -> str:
             return f"{event.site} recurrence"
         case ev.AdverseEvent():
             return f"{'serious ' if event.serious else ''}adverse event G{event.grade}"
+        case ev.DeviationAcknowledged():
+            return "deviation acknowledgement"
         case _:
             return event.type.replace("_", " ")
 
@@ -117,7 +122,23 @@ def query_steps(state: PatientState, duties: Duties) -> Iterable[Step]:
         trail_before = state.queries.get(finding.query)
         number = (trail_before.round if trail_before else 0) + 1
         word = "query" if number == 1 else "query again"
-        yield Step(f"{word}: {finding.title}", "raise", finding.query, str(finding.because), finding, number)
+        yield Step(f"{word}: {finding.title}", "raise", finding.query, str(finding.because), finding, round=number)
+
+
+def deviation_steps(state: PatientState, duties: Duties, study: Study, now: datetime) -> Iterable[Step]:
+    """Yield the deviations to withdraw and to find; one of another grade than it was found with is found anew."""
+    for key, number in duties.to_withdraw:
+        grade = next((d.grade for d in duties.deviations if d.key == key), None)
+        fact = ceased_by(state, study, key, now)
+        since = f" since {fact_title(fact, state)}, event {fact.id}" if fact else ""
+        why = (f"graded {grade}" if grade else "the data show it no longer") + since
+        name = key.removeprefix(f"{state.subject}/deviation/")
+        yield Step(f"deviation withdrawn: {name}", "withdraw", key, why, round=number)
+    for found in duties.to_find:
+        trail = state.deviations.get(found.key)
+        number = (trail.round if trail else 0) + 1
+        word = "deviation" if number == 1 else "deviation again"
+        yield Step(f"{word}: {found.title}", "deviate", found.key, str(found.because), deviation=found, round=number)
 
 
 def notice_steps(deliveries: Iterable[Delivery]) -> Iterable[Step]:

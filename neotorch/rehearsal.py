@@ -129,7 +129,9 @@ class Rehearsal:
             for step in plan.steps:
                 self.engine.perform_now(subject, step)
             self.engine.mark_seen(subject, self.engine.log.read(subject)[-1].seq)  # nobody else writes meanwhile
-            if not any(step.kind in ("raise", "close") for step in plan.steps):  # the rest leads to nothing more
+            if not any(
+                step.kind in ("raise", "close", "deviate", "withdraw") for step in plan.steps
+            ):  # the rest leads to nothing more
                 break
         self._wake_at.pop(subject, None)
         if plan.until is not None:

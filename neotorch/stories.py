@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from neotorch.domain import events as ev
 from neotorch.domain.state import NoticeTrail, PatientState
@@ -12,6 +13,7 @@ from neotorch.rules import Duties
 from neotorch.rules.clocks import Clock
 from neotorch.rules.endpoints import PatientEndpoints
 from neotorch.rules.gates import WORDS, Gate
+from neotorch.rules.traces import Round, rounds
 from neotorch.rules.worklist import Obligation
 
 MARK = {
@@ -34,8 +36,10 @@ def story(
         "## Visits",
         _visits(duties),
         *_safety(duties),
+        "## Deviations",
+        _deviations(state, duties),
         "## Endpoints",
-        _endpoints(values),
+        _endpoints(values, study),
         "## Timeline",
         _timeline(state),
     ]
@@ -116,6 +120,38 @@ def explain_clock(clock: Clock) -> dict[str, str]:
     }  # fmt: skip
 
 
+def explain_deviation(key: str, state: PatientState, duties: Duties) -> dict[str, str]:
+    """Return what stands behind a deviation: why, its whole trace, and what would make it go away; empty if nothing."""
+    shown = next((d for d in duties.deviations if d.key == key), None)
+    trace = rounds(state, key)
+    if shown is None and not trace:
+        return {}
+    said = {f"round {r.number}": _round(r) for r in trace}
+    if shown is None:
+        last = trace[-1]
+        why = {"because": last.found.reason or "", "remedy": "none needed: the data show it no longer"}
+        return {"deviation": last.found.kind, "status": "withdrawn", "grade": last.found.grade, **said, **why}
+    answered = bool(trace and trace[-1].acknowledged and not trace[-1].withdrawn)
+    status = "acknowledged" if answered else "open" if trace and not trace[-1].withdrawn else "about to be found"
+    why = {"because": str(shown.because), "remedy": shown.remedy}
+    return {
+        "deviation": shown.title, "status": status, "grade": shown.grade, "on": str(shown.on), **said, **why,
+    }  # fmt: skip
+
+
+def _round(one: Round) -> str:
+    """Return one finding and what became of it in a line."""
+    parts = [f"found {one.found.occurred}, {one.found.grade}"]
+    if one.acknowledged:
+        parts.append(
+            f"acknowledged {one.acknowledged.occurred} by {one.acknowledged.actor}, cause {one.acknowledged.cause}, "
+            f"action {one.acknowledged.action}"
+        )
+    if one.withdrawn:
+        parts.append(f"withdrawn {one.withdrawn.occurred}: {one.withdrawn.reason or 'the data show it no longer'}")
+    return "; ".join(parts)
+
+
 def explain_notice(key: str, notice: NoticeTrail, about: ev.AnyLogged | None = None) -> dict[str, str]:
     """Return what became of one copy of a notice, and the event that it tells of."""
     sent = f"sent {notice.sent.at.isoformat()}" if notice.sent else "not known to have arrived"
@@ -161,13 +197,25 @@ def _safety(duties: Duties) -> list[str]:
     return ["## Safety", _table(("what", "verdict", "why"), rows)]
 
 
-def _endpoints(values: PatientEndpoints) -> str:
+def _deviations(state: PatientState, duties: Duties) -> str:
+    """All that was ever found, and what the data show now though it has not been written down yet."""
+    shown = {d.key: d for d in duties.deviations}
+    rows = []
+    for key in sorted({*shown, *state.deviations}, key=lambda k: (shown[k].on if k in shown else date.min, k)):
+        trace, now = rounds(state, key), shown.get(key)
+        grade = now.grade if now else trace[-1].found.grade
+        what = now.title if now else f"~~{key.removeprefix(f'{state.subject}/deviation/')}~~"
+        rows.append((what, grade, now.on if now else "", " / ".join(_round(r) for r in trace), key))
+    return _table(("deviation", "grade", "on", "trace", "key"), rows) if rows else "The data show none."
+
+
+def _endpoints(values: PatientEndpoints, study: Study) -> str:
     rcb = values.rcb
     index = f"{rcb.rcb_class} ({rcb.index:.3f})" if rcb and rcb.index is not None else "none"
     rows = [
         ("pCR", values.pcr.answer.replace("_", " "), values.pcr.reason),
         ("RCB", index, rcb.reason if rcb else "no final report"),
-        ("RCB 0-1", values.rcb01.answer.replace("_", " "), values.rcb01.reason),
+        (study.endpoints.rcb01.name, values.rcb01.answer.replace("_", " "), values.rcb01.reason),
         ("EFS", values.efs_headline.removeprefix("EFS: "), values.efs.reason),
     ]  # fmt: skip
     return _table(("endpoint", "value", "why"), rows)

@@ -230,6 +230,11 @@ class Trial:
         trails = self.engine.state(subject).queries
         return {q.removeprefix(f"{subject}/") for q, t in trails.items() if t.open}
 
+    def open_deviations(self, subject: str = SUBJECT) -> set[str]:
+        """Keys of the deviations that the data show, without the subject."""
+        trails = self.engine.state(subject).deviations
+        return {k.removeprefix(f"{subject}/deviation/") for k, t in trails.items() if t.open}
+
     def sent(self, subject: str = SUBJECT) -> dict[str, datetime]:
         """Notices that got out, without subject, role and channel, and when."""
         trails = self.engine.state(subject).notices

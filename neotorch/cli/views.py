@@ -84,6 +84,10 @@ def patient(subject: str, /, *, as_of: str | None = None, json: Json = False) ->
         for p in due.plans
     ]  # fmt: skip
     lines = [o.as_dict() for o in engine.worklist(as_of=at) if o.subject == subject]
+    departures = [
+        {"key": k, "explained": engine.explain(k, as_of=at)}
+        for k in sorted({*state.deviations, *(d.key for d in due.deviations)})
+    ]
     facts = [f.body for f in state.facts]
     print_json(
         {
@@ -92,6 +96,7 @@ def patient(subject: str, /, *, as_of: str | None = None, json: Json = False) ->
             "complete": due.complete,
             "visits": visits,
             "open": lines,
+            "deviations": departures,
             "facts": facts,
             "superseded": dict(state.superseded),
         }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from neotorch.domain.deviations import check_deviations
 from neotorch.domain.safety import check_safety
 from neotorch.domain.sourced import Words
 
@@ -39,6 +40,7 @@ def check_references(study: Study) -> None:
     _every_language(study)
     if study.safety:
         check_safety(study.safety, study)
+    check_deviations(study)
     if circle := anchor_circle(study.visits):
         raise ValueError(f"visits hang on each other in a circle: {' on '.join(circle)}; anchor one of them elsewhere")
 
@@ -53,7 +55,9 @@ def _extra_cycles(study: Study) -> None:
     for number in range(study.cycles.count + 1, study.cycles_allowed + 1):
         code = extra.code.replace("{n}", str(number))
         if code in codes:
-            raise ValueError(f"cycles.extra.code: extra cycle {number} would be called {code}, which is a visit already")
+            raise ValueError(
+                f"cycles.extra.code: extra cycle {number} would be called {code}, which is a visit already"
+            )
 
 
 def _every_language(study: Study) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from functools import cached_property
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from neotorch.domain.dates import parse_date
+from neotorch.domain.deviations import Deviations
 from neotorch.domain.efs import EfsMap
 from neotorch.domain.events import CYCLES_MAX, EXTRA_CYCLES_MAX, Code, Drug
 from neotorch.domain.safety import Safety
@@ -88,7 +89,9 @@ class ExtraCycles(Model):
     most: Annotated[int, Field(ge=1, le=EXTRA_CYCLES_MAX)]
     like: Code
     """Visit whose forms are due at an extra day 1."""
-    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,19}\{n\}[A-Za-z0-9_.+-]{0,15}$")] = "C{n}D1"
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,19}\{n\}[A-Za-z0-9_.+-]{0,15}$")] = (
+        "C{n}D1"
+    )
     """Code of such a visit; {n} stands for the cycle's number."""
 
 
@@ -267,7 +270,9 @@ class Queries(Sourced):
     raise_after_days: Annotated[int, Field(ge=0, le=60)]
 
 
-Told = Literal["reminder", "moved", "query", "safety", "endpoint", "incident"]
+Told = Literal["reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation"]
+AS_BEFORE: dict[str, tuple[str, ...]] = {"deviation": ("query",), "important_deviation": ("query", "safety")}
+"""Kinds that a study file may leave out: told to those who are told these."""
 
 
 class Recipients(Sourced):
@@ -275,6 +280,15 @@ class Recipients(Sourced):
 
     roles: dict[Code, Words]
     tell: dict[Told, list[Code]]
+
+    @field_validator("tell", mode="before")
+    @classmethod
+    def _as_before(cls, tell: Any) -> Any:
+        if not isinstance(tell, dict):
+            return tell
+        lists = {kind: [tell[k] for k in likes if isinstance(tell.get(k), list)] for kind, likes in AS_BEFORE.items()}
+        absent = {kind: lists_ for kind, lists_ in lists.items() if kind not in tell}
+        return tell | {kind: sorted({str(role) for roles in found for role in roles}) for kind, found in absent.items()}
 
     @model_validator(mode="after")
     def _known_roles(self) -> Self:
@@ -299,12 +313,17 @@ class PcrDefinition(Sourced):
 
 
 class RcbDefinition(Sourced):
-    """Share of patients with RCB-0 or RCB-I."""
+    """Share of patients with a low RCB class, e.g. RCB-0 or RCB-I."""
 
-    classes: list[Literal["RCB-0", "RCB-I", "RCB-II", "RCB-III"]]
+    classes: Annotated[list[Literal["RCB-0", "RCB-I", "RCB-II", "RCB-III"]], Field(min_length=1)]
     level: Annotated[float, Field(gt=0.5, lt=1)]
     interval: Literal["clopper-pearson"]
     frame_days: Annotated[int, Field(ge=1)]
+
+    @property
+    def name(self) -> str:
+        """What it is called, e.g. `RCB-0 or RCB-I`."""
+        return " or ".join(self.classes)
 
 
 class EfsDefinition(Sourced):
@@ -358,6 +377,7 @@ class Study(Model):
     recipients: Recipients
     endpoints: Endpoints
     safety: Safety | None = None
+    deviations: Deviations = Deviations()
 
     @field_validator("subject_pattern")
     @classmethod

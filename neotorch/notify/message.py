@@ -22,7 +22,9 @@ from neotorch.domain.events import SUBJECT_CODE
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-Kind = Literal["reminder", "query", "endpoint", "safety", "incident", "deviation", "test", "moved", "digest"]
+Kind = Literal[
+    "reminder", "query", "endpoint", "safety", "incident", "deviation", "important_deviation", "test", "moved", "digest",
+]  # fmt: skip
 Language = Literal["en", "zh"]
 WORDS_MAX = 300
 SUBJECT_MAX = 200
@@ -155,12 +157,13 @@ FIELDS: Mapping[str, Callable[[Any, Language], object]] = {
     "opens": _day, "target": _day, "closes": _day, "until": _day, "occurred": _day, "moved_from": _day,
     "why": _words, "anchor": _words, "anchor_day": _day, "offset_days": _days, "window_before": _days,
     "window_after": _days, "rule": _rule, "where": _words, "possible_repeat": _flag, "sent_at": _instant,
-    "lines": _lines, "count": _days,
+    "lines": _lines, "count": _days, "deviation": _code,
     "deadline": _words, "report": _one_of("soon", "late"),
 }  # fmt: skip
 """What a notice may say, each with its check. `anchor` and its neighbours word the reason in the reader's language;
 `why` adds to it or stands alone. `opens`/`target`/`closes` are the window, `until` another deadline. `where` is a URL
-or a command. `report` says how a safety report stands that is owed by `deadline`, the site's local time."""
+or a command, `deviation` a kind of deviation. `report` says how a safety report stands that is owed by `deadline`, the
+site's local time."""
 
 
 def checked(notice: Notice) -> dict[str, Any]:

@@ -12,11 +12,14 @@ from neotorch.domain.state import ENDED, Journey, PatientState
 from neotorch.domain.study import Study
 from neotorch.rules.clocks import Clock, clock_notices, clock_wakes, sae_clocks
 from neotorch.rules.consistency import contradictions, lost_appointments
+from neotorch.rules.departures import Deviation
+from neotorch.rules.deviations import departures, turning_days
 from neotorch.rules.gates import Gate, dose_gates, surgery_gate
 from neotorch.rules.missing import Finding, missing_items
 from neotorch.rules.notices import Notice, query_notices, safety_notices
 from neotorch.rules.reminders import reminders
 from neotorch.rules.schedule import ACTIONABLE, VisitPlan, is_complete, journey, visit_plans
+from neotorch.rules.traces import deviation_notices
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class Duties:
     to_raise: tuple[Finding, ...]
     to_close: tuple[tuple[str, int], ...]
     """(query, round) of open queries that the data no longer give rise to."""
+    deviations: tuple[Deviation, ...]
+    """Every departure from the protocol that the data show."""
+    to_find: tuple[Deviation, ...]
+    to_withdraw: tuple[tuple[str, int], ...]
+    """(deviation, round) of those that the data show no longer, or with another grade: then it is found again."""
     notices: tuple[Notice, ...]
     later: tuple[datetime, ...]
     """Instants at which something more will be due, in order."""
@@ -73,17 +81,28 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
     to_raise = tuple(f for f in opened if not _is_open(state, f.query))
     wanted = {f.query for f in found}
     to_close = tuple((q, t.round) for q, t in state.queries.items() if t.open and q not in wanted)
+    clocks = sae_clocks(state, study, now)
+    shown = departures(state, study, plans, now)
+    graded = {d.key: d.grade for d in shown}
+    standing = {k: t.found[t.round].grade for k, t in state.deviations.items() if t.open}
     due, later = reminders(state, study, plans, now)
     later += [at_hour(f.opens_on, 0, zone) for f in found if f.opens_on > today]
-    clocks = sae_clocks(state, study, now)
     later += clock_wakes(clocks)
-    notices = (*safety_notices(state, study), *clock_notices(clocks), *due, *query_notices(state, opened))
+    turning = (at_hour(d, study.reminders.hour, zone) for d in turning_days(study, plans, state) if d >= today)
+    later += [at for at in turning if at > now]
+    notices = (
+        *safety_notices(state, study), *clock_notices(clocks), *due, *query_notices(state, opened),
+        *deviation_notices(state, shown),
+    )  # fmt: skip
     return Duties(
         phase=phase,
         plans=plans,
         findings=opened,
         to_raise=to_raise,
         to_close=to_close,
+        deviations=shown,
+        to_find=tuple(d for d in shown if d.key not in standing),
+        to_withdraw=tuple((k, state.deviations[k].round) for k, grade in standing.items() if graded.get(k) != grade),
         notices=notices,
         later=tuple(sorted(set(later))),
         complete=phase not in ENDED and is_complete(plans),

@@ -26,7 +26,7 @@ class Refusal:
 
 
 def desk_refusals(fact: ev.AnyFact, state: PatientState, study: Study, today: date) -> Iterator[Refusal]:
-    """Yield the reasons against a booking, a waiver, a snooze or a note of having seen; nothing for other facts."""
+    """Yield the reasons against a booking, a waiver, a snooze, a note of having seen or an acknowledgement; nothing for other facts."""
     match fact:
         case ev.VisitBooked():
             yield from _booking(fact, state, study, today)
@@ -35,6 +35,8 @@ def desk_refusals(fact: ev.AnyFact, state: PatientState, study: Study, today: da
         case ev.Snoozed():
             yield from _matter(fact.key, state, study)
             yield from _snooze(fact)
+        case ev.DeviationAcknowledged():
+            yield from _acknowledgement(fact, state)
         case ev.NoticeSeen():
             yield from _matter(fact.key, state, study)
         case _:
@@ -78,6 +80,12 @@ def _snooze(fact: ev.Snoozed) -> Iterator[Refusal]:
     if not fact.occurred < fact.until <= fact.occurred + LONGEST_SNOOZE:
         todo = f"name a later day, at most {LONGEST_SNOOZE.days} days ahead"
         yield Refusal("until", f"{fact.until} is no day to put it off to from {fact.occurred}", todo)
+
+
+def _acknowledgement(fact: ev.DeviationAcknowledged, state: PatientState) -> Iterator[Refusal]:
+    if fact.deviation not in state.deviations:
+        todo = f"open ones: {', '.join(k for k, t in state.deviations.items() if t.open) or 'none'}"
+        yield Refusal("deviation", f"no deviation {fact.deviation!r} of {state.subject} has been found", todo)
 
 
 def _matter(key: str, state: PatientState, study: Study) -> Iterator[Refusal]:

@@ -19,7 +19,9 @@ from neotorch.domain.study import Study
 from neotorch.rules.missing import Finding
 from neotorch.rules.schedule import Because
 
-Kind = Literal["reminder", "moved", "query", "safety", "endpoint", "incident", "digest"]
+Kind = Literal[
+    "reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation", "digest",
+]  # fmt: skip
 NEVER_LOST: frozenset[str] = frozenset({"safety", "endpoint", "incident"})
 """Sent again when in doubt, and then says that it may be a repeat. All others are never repeated."""
 LEASE = timedelta(seconds=60)

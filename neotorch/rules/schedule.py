@@ -355,7 +355,9 @@ def _expected(visit: Visit, state: PatientState, span: Window | None, called_off
     match visit.needs:
         case "treatment":
             last = max((c.occurred for c in state.cycles.values()), default=date.min)
-            return called_off is None or (span is not None and (span.opens <= last or span.status(called_off) == "missed"))
+            return called_off is None or (
+                span is not None and (span.opens <= last or span.status(called_off) == "missed")
+            )
         case "before_surgery":
             return state.inoperable is None or (span is not None and span.closes < state.inoperable.occurred)
         case "surgery":

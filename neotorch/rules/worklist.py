@@ -14,9 +14,10 @@ from neotorch.rules import Duties
 from neotorch.rules.notices import Audience, Notice, delivery_key, outlook
 from neotorch.rules.post import Flood
 from neotorch.rules.schedule import ACTIONABLE
+from neotorch.rules.traces import acknowledged
 
-Kind = Literal["visit", "query", "notice", "safety"]
-ORDER = ("unreported", "to report", "undelivered", "overdue", "due", "late", "query", "open")
+Kind = Literal["visit", "query", "notice", "safety", "deviation"]
+ORDER = ("unreported", "to report", "undelivered", "overdue", "due", "late", "deviation", "query", "open")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Obligation:
     since: date
     until: date | None
     why: str
+    pressing: bool = False
+    """Before others of its status."""
 
     def as_dict(self) -> dict[str, str | None]:
         """Return the line as plain values."""
@@ -45,14 +48,20 @@ class Obligation:
 def obligations(
     state: PatientState, duties: Duties, study: Study, audience: Audience, now: datetime
 ) -> tuple[Obligation, ...]:
-    """Return one patient's open matters: visits to hold, queries to answer, notices that did not get through."""
+    """Return one patient's open matters: visits to hold, deviations and queries to answer, notices that are stuck."""
     lines = [
         *_reports(duties, state),
         *_visits(state, duties),
+        *_deviations(state, duties),
         *_queries(state, duties, study),
         *stuck(state, list(duties.notices), state.notices, audience, now),
     ]
-    return tuple(sorted(lines, key=lambda o: (ORDER.index(o.status), o.since, o.key)))
+    return tuple(sorted(lines, key=urgency))
+
+
+def urgency(line: Obligation) -> tuple[int, bool, date, str]:
+    """Return what worklists are sorted by, most urgent first."""
+    return ORDER.index(line.status), not line.pressing, line.since, line.key
 
 
 def _reports(duties: Duties, state: PatientState) -> Iterable[Obligation]:
@@ -95,6 +104,16 @@ def _queries(state: PatientState, duties: Duties, study: Study) -> Iterable[Obli
             None,
             str(finding.because),
         )
+
+
+def _deviations(state: PatientState, duties: Duties) -> Iterable[Obligation]:
+    """Yield the deviations whose cause and action nobody has told yet."""
+    for found in duties.deviations:
+        if not acknowledged(state, found.key):
+            yield Obligation(
+                found.key, "deviation", "deviation", state.subject, state.site, f"{found.grade}: {found.title}",
+                found.on, None, str(found.because), pressing=found.grade == "important",
+            )  # fmt: skip
 
 
 def held_back(flood: Flood) -> Obligation:

@@ -24,7 +24,7 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         "drugs": st.lists(
             st.fixed_dictionaries({
                 "drug": st.sampled_from(["chemotherapy", "anlotinib", "benmelstobart"]),
-                "status": st.sampled_from(["given", "held"]),
+                "status": st.sampled_from(["given", "held", "reduced"]),
                 "last_dose": st.none() | DAYS,
             }),
             min_size=1, max_size=3,
@@ -79,14 +79,18 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "snoozed": st.fixed_dictionaries({"key": MATTERS, "until": DAYS}),
     "query_opened": st.just({"query": f"{SUBJECT}/asked/1", "visit": "C2D1", "text": "x"}),
     "query_resolved": st.just({"query": f"{SUBJECT}/asked/1"}),
-    "deviation_acknowledged": st.just({"deviation": f"{SUBJECT}/deviation/x", "cause": "x", "action": "x"}),
+    "deviation_acknowledged": st.just({
+        "deviation": f"{SUBJECT}/deviation/out-of-window/C2D1", "cause": "x", "action": "x",
+    }),
     "query_answered": st.just({"query": f"{SUBJECT}/C2D1/CBC", "answer": "x"}),
 }  # fmt: skip
 EFFECTS: dict[str, dict[str, Any]] = {
     "query_raised": {"query": f"{SUBJECT}/C2D1/CBC", "round": 1, "kind": "missing"},
-    "deviation_found": {"deviation": f"{SUBJECT}/deviation/x", "round": 1, "kind": "late", "grade": "minor"},
-    "deviation_withdrawn": {"deviation": f"{SUBJECT}/deviation/x", "round": 1},
     "query_closed": {"query": f"{SUBJECT}/C2D1/CBC", "round": 1},
+    "deviation_found": {
+        "deviation": f"{SUBJECT}/deviation/out-of-window/C2D1", "round": 1, "kind": "out-of-window", "grade": "minor",
+    },
+    "deviation_withdrawn": {"deviation": f"{SUBJECT}/deviation/out-of-window/C2D1", "round": 1},
     "notice_claimed": {"key": f"{SUBJECT}/C2D1/opens/2026-02-09/r/c", "attempt": 1, "role": "r", "channel": "c"},
     "notice_sent": {
         "key": f"{SUBJECT}/C2D1/opens/2026-02-09/r/c", "attempt": 1, "role": "r", "channel": "c",

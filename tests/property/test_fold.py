@@ -48,6 +48,7 @@ def outcome(state: PatientState) -> dict[str, Any]:
         "phase": due.phase,
         "plans": [(p.code, p.status, p.window, p.held_on, p.evidence, str(p.because)) for p in due.plans],
         "findings": [(f.query, f.items, f.title) for f in due.findings],
+        "deviations": due.deviations,
         "notices": [(n.key, n.kind, n.title) for n in due.notices],
         "complete": due.complete,
         "obligations": {(o.key, o.status, o.what) for o in lines},

@@ -190,7 +190,7 @@ def test_which_events_bear_on_endpoints(operated: Trial) -> None:
 
 
 def test_every_line_of_the_worklist_can_be_explained(tmp_path: Path) -> None:
-    """Each key of a visit, a query, a stuck notice about a visit, about a fact, about the trial leads to its reason."""
+    """Each key of a visit, a query, a deviation, a stuck notice about a visit, about a fact, about the trial leads to its reason."""
     with WebReceiver() as gone:
         roles = ("coordinator", "investigator", "statistician", "operator")
         told = [{"name": r, "role": r, "url": gone.url(f"/{r}")} for r in roles]
@@ -203,7 +203,7 @@ def test_every_line_of_the_worklist_can_be_explained(tmp_path: Path) -> None:
     for step in trial.engine.trial_plan():
         trial.engine.perform_now(None, step)
     lines = trial.engine.worklist()
-    assert {o.kind for o in lines} == {"visit", "query", "notice"}
+    assert {o.kind for o in lines} == {"visit", "query", "notice", "deviation"}
     assert len({o.key for o in lines}) == len(lines)
     for line in lines:
         found = trial.engine.explain(line.key)

@@ -27,7 +27,7 @@ from neotorch.rules.schedule import Because
 from tests.support import START, STUDY_ID, SUBJECT, at, course, cycle, fact, learnt, screened, state_of, study
 
 DAY, NOW = timedelta(1), datetime(2026, 3, 1, 4, tzinfo=UTC)
-KINDS = ["reminder", "moved", "query", "safety", "endpoint", "incident"]
+KINDS = ["reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation"]
 
 
 def effect(kind: str, attempt: int, when: datetime, key: str = "k/coordinator/c", **fields: Any) -> Any:

@@ -94,7 +94,9 @@ def test_it_uses_what_the_first_does_not() -> None:
 
 
 BROKEN = [
-    pytest.param("languages: [en]", "languages: [en, zh]", "has no zh, and site AU01 reads zh", id="a label is missing"),
+    pytest.param(
+        "languages: [en]", "languages: [en, zh]", "has no zh, and site AU01 reads zh", id="a label is missing"
+    ),
     pytest.param('code: "T{n}W1"', 'code: "T5W1"', "cycles.extra.code", id="all extra cycles of one code"),
     pytest.param("code: M06", "code: T5W1", "extra cycle 5 would be called T5W1", id="the code of a visit there is"),
     pytest.param("visit.T2W3", "visit.T2W9", "the visit 'T2W9', which is not under visits", id="no such visit"),
@@ -122,7 +124,14 @@ def test_a_label_without_chinese_is_the_english_one() -> None:
 
 def told(kind: str, on: date, name: str, **fields: Any) -> ev.AnyFact:
     """A fact of the second study."""
-    body = {"type": kind, "id": f"{SUBJECT}.{name}", "study": "decrescendo", "subject": SUBJECT, "occurred": on, **fields}
+    body = {
+        "type": kind,
+        "id": f"{SUBJECT}.{name}",
+        "study": "decrescendo",
+        "subject": SUBJECT,
+        "occurred": on,
+        **fields,
+    }
     return ev.FACT.validate_python(body)
 
 
@@ -231,6 +240,7 @@ def test_a_journey_from_consent_to_the_last_follow_up(lived: Journey) -> None:
     assert {p.code: p.status for p in due.plans if p.status != "held"} == {}
     assert [p.code for p in due.plans if not p.in_window] == []
     assert due.complete
+    assert state.deviations == {}
     assert lived.trial.engine.plan(SUBJECT).title == f"{SUBJECT} · ended: follow-up complete"
     assert lived.trial.open_queries(SUBJECT) == set()
     assert lived.trial.engine.worklist() == []
@@ -257,7 +267,10 @@ def test_reminders_come_at_nine_on_the_island_before_and_after_each_clock_change
     coming = {k: at for k, at in sent.items() if re.search(r"/(ahead|day-before|fortnight|opens)/", k)}
     later = {k.partition("/")[0] for k, at in coming.items() if (at.hour, at.minute) != (9, 0)}
     assert later == {"BASE", "SPEC", "ADJ01"}, "at nine, but for windows that a fact told at noon opens that day"
-    assert {at.time().isoformat() for k, at in coming.items() if k.partition("/")[0] in later} <= {"09:00:00", "12:00:00"}
+    assert {at.time().isoformat() for k, at in coming.items() if k.partition("/")[0] in later} <= {
+        "09:00:00",
+        "12:00:00",
+    }
     first_year = {at.date(): at.utcoffset() for at in coming.values() if at.date() < date(2027, 8, 1)}
     for begins, before, after in (
         (date(2026, 10, 4), timedelta(hours=10.5), timedelta(hours=11)),
@@ -302,7 +315,9 @@ def test_an_overdue_weekly_dose_and_what_follows(tmp_path: Path) -> None:
     assert journey.plan("T4W3").status in ("planned", "open")
     journey.trial.sleep_until(noon(last + 40 * DAY), SUBJECT)
     sent = journey.trial.sent(SUBJECT)
-    assert [k for k in sent if k.startswith("T4W3/")] == [f"T4W3/{r}/{last + 14 * DAY}" for r in ("day-before", "overdue")]
+    assert [k for k in sent if k.startswith("T4W3/")] == [
+        f"T4W3/{r}/{last + 14 * DAY}" for r in ("day-before", "overdue")
+    ]
     assert journey.plan("T4W3").status == "missed"
     oper = journey.plan("OPER")
     assert oper.window and oper.window.target == last + 35 * DAY

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from neotorch.domain import events as ev
+from neotorch.rules.traces import rounds
 from tests.support import (
     SUBJECT,
     ZONE,
@@ -31,6 +32,7 @@ from tests.support import (
 FOLDER = Path(__file__).parents[1] / "cases" / "stories"
 MORNING, NOON, EVENING = "00:30", "12:00", "23:00"
 EXPECTED = {"day", "phase", "title", "awaits", "visits", "queries", "notices", "endpoints", "worklist", "done"}
+EXPECTED |= {"deviations", "traces"}
 
 
 def read_stories() -> list[Any]:
@@ -135,10 +137,12 @@ def check(wanted: dict[str, Any], trial: Trial) -> None:
         "notices": lambda: sorted(k for k, when in trial.sent().items() if when.astimezone(ZONE).date() == day),
         "worklist": lambda: sorted(o.key.removeprefix(f"{SUBJECT}/") for o in trial.engine.worklist()),
         "done": lambda: plan.done,
+        "deviations": lambda: sorted(trial.open_deviations()),
+        "traces": lambda: traces_as(wanted["traces"], trial),
         "visits": lambda: visits_as(wanted["visits"], trial),
         "endpoints": lambda: endpoints_as(wanted["endpoints"], trial),
     }
-    for name in ("queries", "notices", "worklist"):
+    for name in ("queries", "notices", "worklist", "deviations"):
         if name in wanted:
             wanted = wanted | {name: sorted(wanted[name])}
     assert {k: find[k]() for k in wanted} == wanted
@@ -158,6 +162,22 @@ def visits_as(wanted: dict[str, Any], trial: Trial) -> dict[str, Any]:
             "held": plan.held_on,
         }
         found[code] = plan.status if isinstance(want, str) else {k: whole[k] for k in want}
+    return found
+
+
+def traces_as(wanted: dict[str, Any], trial: Trial) -> dict[str, list[str]]:
+    """What became of deviations, in the words of the story: found, acknowledged, withdrawn, in order."""
+    state = trial.engine.state(SUBJECT)
+    found: dict[str, list[str]] = {}
+    for key in wanted:
+        found[key] = said = []
+        for one in rounds(state, f"{SUBJECT}/deviation/{key}"):
+            said.append(f"{one.found.grade} {one.found.occurred}")
+            if one.acknowledged:
+                said.append(f"acknowledged {one.acknowledged.occurred}")
+            if one.withdrawn:
+                by = (one.withdrawn.reason or "").partition(", event ")[2].removeprefix(f"{SUBJECT}.")
+                said.append(f"withdrawn {one.withdrawn.occurred}" + (f" by {by}" if by else ""))
     return found
 
 

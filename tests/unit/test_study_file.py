@@ -36,7 +36,7 @@ def test_the_schedule_of_activities_is_complete() -> None:
 def test_every_value_has_a_source_and_says_whether_it_is_an_assumption() -> None:
     """Nothing may be printed as a trial fact that the registry entry does not state."""
     sourced = [*study().sites, *study().drugs, study().cycles, *study().forms, *study().visits, study().reminders,
-               study().queries, study().recipients, study().endpoints.pcr, study().endpoints.rcb01,
+               study().queries, study().recipients, study().deviations, study().endpoints.pcr, study().endpoints.rcb01,
                study().endpoints.efs, *study().endpoints.efs.maps]  # fmt: skip
     assert all(s.source and s.assumption in (True, False) for s in sourced)
     stated = [s for s in sourced if not s.assumption]
@@ -82,6 +82,34 @@ BROKEN: list[Any] = [
     pytest.param('subject_pattern: "NT-[0-9]{3,4}"', 'subject_pattern: "NT-[0-9"', "subject_pattern", id="no pattern"),
     pytest.param("  count: 6\n", "  count: 6\n  count: 4\n", "count stands there twice", id="a setting given twice"),
     pytest.param("    safety: [investigator]\n", "", "tell.safety", id="nobody named for safety"),
+    pytest.param(
+        "C1D1: {counts: false}",
+        "C1D0: {counts: false}",
+        "out_of_window.visits names 'C1D0'",
+        id="a deviation at no visit",
+    ),
+    pytest.param(
+        "routine_forms: [BIOPSY]",
+        "routine_forms: [BIOPSIES]",
+        "'BIOPSIES', which is not under forms",
+        id="a deviation's form",
+    ),
+    pytest.param(
+        "dose_level: {grade: important}",
+        "dose_level: {grade: major}",
+        "deviations.dose_level.grade (line",
+        id="no such grade",
+    ),
+    pytest.param(
+        "allowed_days: 21}", "allowed_days: -1}", "cycle_delay.allowed_days (line", id="a delay of less than nothing"
+    ),
+    pytest.param(
+        "important_from_days_early: 8",
+        "important_from_days_early: 0",
+        "important_from_days_early (line",
+        id="important inside the window",
+    ),
+    pytest.param("  sae_late:", "  sae_slow:", "no such setting", id="no such kind of deviation"),
 ]
 
 
@@ -94,6 +122,18 @@ def test_a_broken_study_file_is_refused_with_path_and_line(old: str, new: str, s
     assert says in str(error.value)
     assert error.value.where.startswith("1.1.yaml")
     assert error.value.todo
+
+
+def test_a_file_that_knows_nothing_of_deviations_stays_valid() -> None:
+    """Grades have defaults, and whoever is told of queries and of safety is told of deviations."""
+    start, end = TEXT.index("deviations:   #"), TEXT.index("endpoints:\n  alpha_split")
+    older = (TEXT[:start] + TEXT[end:]).replace("    deviation: [coordinator]\n", "")
+    older = older.replace("    important_deviation: [coordinator, investigator]\n", "")
+    found = read_study(older)
+    assert found.recipients.tell["deviation"] == ["coordinator"]
+    assert found.recipients.tell["important_deviation"] == ["coordinator", "investigator"]
+    assert found.deviations.wash_out.grade == "important"
+    assert found.deviations.assumption
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:

@@ -1,0 +1,125 @@
+"""How a study file grades departures from its protocol: minor, or important (ICH E3 Q&A 7), by kind and by visit.
+
+Important is what may significantly affect the completeness, accuracy or reliability of the data, or a subject's rights,
+safety or well-being. A kind or a visit with `counts: false` is not looked at. Days are calendar days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from neotorch.domain.events import Code
+
+if TYPE_CHECKING:
+    from neotorch.domain.study import Study
+
+Grade = Literal["minor", "important"]
+Beyond = Annotated[int, Field(ge=1, le=400)]
+"""Days outside a window; 1 is the first day outside."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Rule(_Model):
+    """One kind of deviation."""
+
+    grade: Grade
+    counts: bool = True
+    """False: not looked for."""
+
+
+class VisitOwn(_Model):
+    """What is otherwise at one visit; a setting left out is that of the kind."""
+
+    grade: Grade = "minor"
+    counts: bool = True
+
+
+class VisitRule(Rule):
+    """A kind of deviation that happens at visits."""
+
+    visits: dict[Code, VisitOwn] = {}
+
+    def at(self, visit: str) -> Self:
+        """Return the rule as it is at a visit."""
+        own = self.visits.get(visit)
+        return self.model_copy(update=own.model_dump(exclude_unset=True)) if own else self
+
+
+class WindowOwn(VisitOwn):
+    """A window's rule at one visit."""
+
+    important_from_days_early: Beyond | None = None
+    important_from_days_late: Beyond | None = None
+    not_held_after_days: Annotated[int, Field(ge=0, le=400)] | None = None
+
+
+class WindowRule(VisitRule):
+    """A visit outside its window, of `grade`, and important from so many days outside."""
+
+    important_from_days_early: Beyond | None = None
+    important_from_days_late: Beyond | None = None
+    not_held_after_days: Annotated[int, Field(ge=0, le=400)] | None = None
+    """A visit that never becomes missed by itself is late once nobody has told of it for more than so many days after
+    its window; null: only when it was held."""
+    visits: dict[Code, WindowOwn] = {}  # type: ignore[assignment]  # narrower than the other kinds' on purpose
+
+
+class CycleDelay(VisitRule):
+    """A cycle's day 1 later than allowed after its planned day, which is one cycle length after the one before."""
+
+    allowed_days: Annotated[int, Field(ge=0, le=120)] | None = None
+    """null: not looked for."""
+
+
+class ConsentLate(Rule):
+    """Consent after a study procedure."""
+
+    routine_forms: list[Code] = []
+    """Forms whose values may come from routine care before consent."""
+
+
+class Deviations(_Model):
+    """All kinds. A study file that leaves them out has these grades, and neither thresholds nor exceptions."""
+
+    source: Annotated[str, StringConstraints(min_length=3)] = "Default grades after ICH E3 Q&A 7."
+    assumption: bool = True
+    out_of_window: WindowRule = WindowRule(grade="minor")
+    missed: VisitRule = VisitRule(grade="minor")
+    waived: VisitRule = VisitRule(grade="minor")
+    wash_out: VisitRule = VisitRule(grade="important")
+    """Held before a drug was out of the body for as long as `not_before` says."""
+    dose_gate: VisitRule = VisitRule(grade="important")
+    """A drug given although a condition for it was not met on day 1."""
+    drug_not_planned: VisitRule = VisitRule(grade="important")
+    """A drug given in a cycle for which the study file does not plan it."""
+    dose_level: VisitRule = VisitRule(grade="important")
+    """A dose that is no level of the drug, or a reduction of a drug that is never reduced."""
+    cycle_delay: CycleDelay = CycleDelay(grade="important")
+    consent_late: ConsentLate = ConsentLate(grade="important")
+    dose_before_eligibility: Rule = Rule(grade="important")
+    dose_before_enrolment: Rule = Rule(grade="important")
+    ineligible_dosed: Rule = Rule(grade="important")
+    sae_late: Rule = Rule(grade="important")
+    """A serious adverse event reported after its deadline, or not reported by then."""
+
+
+def check_deviations(study: Study) -> None:
+    """ValueError at the first visit or form of the section that the study file does not have, with its path."""
+    extra = (study.cycle_visit(n) for n in range(study.cycles.count + 1, study.cycles_allowed + 1))
+    known = {"visits": {v.code for v in (*study.visits, *extra) if v}, "forms": {f.code for f in study.forms}}
+    for path, place, code in _names(study.deviations):
+        if code not in known[place]:
+            raise ValueError(f"deviations.{path} names {code!r}, which is not under {place}")
+
+
+def _names(section: Deviations) -> Iterator[tuple[str, str, str]]:
+    for kind in Deviations.model_fields:
+        rule = getattr(section, kind)
+        yield from ((f"{kind}.visits", "visits", code) for code in getattr(rule, "visits", ()))
+    yield from (("consent_late.routine_forms", "forms", code) for code in section.consent_late.routine_forms)
