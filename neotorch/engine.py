@@ -18,7 +18,7 @@ from neotorch.crash import crash_point
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
 from neotorch.domain.errors import BadInput
-from neotorch.domain.state import PatientState, fold
+from neotorch.domain.state import PatientState, fold, with_effects
 from neotorch.domain.study import Study
 from neotorch.effects import Effects
 from neotorch.news import News
@@ -40,6 +40,7 @@ from neotorch.rules import Duties, duties
 from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_facts
 from neotorch.rules.desk import Refusal
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
+from neotorch.rules.metrics import SiteQueries, metrics
 from neotorch.rules.notices import deliveries
 from neotorch.rules.post import Flood
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
@@ -170,7 +171,7 @@ class Engine:
         if fresh or known.state is None:
             known.rows = [*known.rows, *fresh]
             known.upto = fresh[-1].seq if fresh else known.upto
-            known.state = fold(known.rows, subject)
+            known.state = (with_effects(known.state, fresh) if known.state else None) or fold(known.rows, subject)
         return known.state
 
     def duties(self, subject: str, *, as_of: datetime | None = None) -> tuple[PatientState, Duties]:
@@ -191,6 +192,12 @@ class Engine:
         if as_of is None and (held := self.post.flood()):
             lines.append(held_back(held))
         return sorted(lines, key=urgency)
+
+    def queries(self, *, as_of: datetime | None = None, site: str | None = None) -> tuple[SiteQueries, ...]:
+        """Return the query figures of each site (or one), now or as they were."""
+        states = [self.state(s, as_of=as_of) for s in self.subjects()]
+        found = metrics(states, self.study, as_of or self.clock())
+        return tuple(f for f in found if site in (None, f.site))
 
     def last_planned(self, site: str) -> date | None:
         """Return the last day on which any visit of a site's patients is planned, None if none is."""

@@ -13,6 +13,7 @@ from neotorch.domain.study import Study
 from neotorch.rules import Duties
 from neotorch.rules.departures import Deviation
 from neotorch.rules.endpoints import PatientEndpoints
+from neotorch.rules.manual import KIND as MANUAL
 from neotorch.rules.missing import Finding
 from neotorch.rules.notices import Delivery
 from neotorch.rules.traces import ceased_by
@@ -73,7 +74,7 @@ def fact_title(event: ev.AnyLogged, state: PatientState) -> str:
     return f"{_what(event)} {'corrected' if event.corrects else 'recorded'}"
 
 
-def _what(event: ev.AnyLogged) -> str:
+def _what(event: ev.AnyLogged) -> str:  # noqa: C901 - one line per kind
     match event:
         case ev.CycleGiven():
             return f"C{event.cycle}D1"
@@ -89,6 +90,9 @@ def _what(event: ev.AnyLogged) -> str:
             return f"{event.read} pathology"
         case ev.Recurrence():
             return f"{event.site} recurrence"
+        case ev.QueryOpened() | ev.QueryAnswered() | ev.QueryResolved():
+            word = event.type.removeprefix("query_")
+            return f"query {event.query.removeprefix(f'{event.subject}/')} {word},"
         case ev.AdverseEvent():
             return f"{'serious ' if event.serious else ''}adverse event G{event.grade}"
         case ev.DeviationAcknowledged():
@@ -112,11 +116,20 @@ def endpoint_steps(state: PatientState, seen: int, derive: Callable[[], PatientE
         yield Step(values.efs_headline, "endpoint", f"{state.subject}/efs/{position}", values.efs.reason)
 
 
+def closed_by(query: str, state: PatientState) -> str:
+    """Return why a query that is not open any more is closed: resolved by whom, taken back, or answered by the data."""
+    trail = state.queries.get(query)
+    if trail is None or trail.raised[trail.round].kind != MANUAL:
+        return "the data answer it"
+    done = state.resolved.get(query)
+    return f"resolved by {done.actor} on {done.occurred}, event {done.id}" if done else "the question was taken back"
+
+
 def query_steps(state: PatientState, duties: Duties) -> Iterable[Step]:
     """Yield the queries to close and to raise."""
     for query, number in duties.to_close:
         trail = state.queries[query]
-        yield Step(f"query closed: {query.removeprefix(state.subject + '/')}", "close", query, "the data answer it",
+        yield Step(f"query closed: {query.removeprefix(state.subject + '/')}", "close", query, closed_by(query, state),
                    round=number if trail.open else 0)  # fmt: skip
     for finding in duties.to_raise:
         trail_before = state.queries.get(finding.query)

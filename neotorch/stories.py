@@ -8,7 +8,7 @@ from datetime import date
 from neotorch.domain import events as ev
 from neotorch.domain.state import NoticeTrail, PatientState
 from neotorch.domain.study import Study
-from neotorch.plan import awaiting, fact_title, title
+from neotorch.plan import awaiting, closed_by, fact_title, title
 from neotorch.rules import Duties
 from neotorch.rules.clocks import Clock
 from neotorch.rules.endpoints import PatientEndpoints
@@ -58,19 +58,8 @@ def explain_key(key: str, state: PatientState, duties: Duties, values: PatientEn
             held = {"held on": str(plan.held_on), "shown by": ", ".join(plan.evidence)} if plan.held_on else {}
             why = {"because": str(plan.because), "source": plan.visit.source}
             return {"visit": plan.visit.label.en, "status": plan.status, "window": span, **held, **why}
-    if safety := _explain_safety(key, duties):
-        return safety
-    finding = next((f for f in duties.findings if f.query == key), None)
-    trail = state.queries.get(key)
-    if finding or trail:
-        status = "open" if trail and trail.open else "closed: the data answer it" if trail else "about to be raised"
-        because = str(finding.because) if finding else "no longer given by the data"
-        return {
-            "query": finding.title if finding else key,
-            "status": status,
-            "round": str(trail.round if trail else 0),
-            "because": because,
-        }
+    if found := _explain_safety(key, duties) or _query(key, state, duties):
+        return found
     for name, verdict in (("pcr", values.pcr), ("rcb01", values.rcb01)):
         if key == f"{state.subject}/{name}":
             return {
@@ -94,6 +83,29 @@ def explain_key(key: str, state: PatientState, duties: Duties, values: PatientEn
         }
     notice = state.notices.get(key)
     return explain_notice(key, notice) if notice else {}
+
+
+def _query(key: str, state: PatientState, duties: Duties) -> dict[str, str]:
+    """Return what stands behind a query: why, since when, the words of who asked and answered; empty if it is none."""
+    finding = next((f for f in duties.findings if f.query == key), None)
+    trail, asked = state.queries.get(key), state.asked.get(key)
+    if not (finding or trail or asked):
+        return {}
+    status = f"closed: {closed_by(key, state)}" if trail or not finding else "about to be raised"
+    found = {
+        "query": finding.title if finding else key,
+        "status": "open" if trail and trail.open else status,
+        "round": str(trail.round if trail else 0),
+        "because": str(finding.because) if finding else "no longer given by the data",
+    }
+    if trail:
+        found["raised"] = trail.raised_at[trail.round].isoformat()
+    if asked:
+        found["question"] = f"{asked.text} ({asked.actor}, {asked.occurred})"
+    for n, answer in enumerate(trail.answers if trail else (), 1):
+        found[f"answer {n}"] = f"{answer.answer} ({answer.actor}, {answer.occurred})"
+    ends = "query_resolved by whoever asked" if asked else "the data: the values, a correction, or why there is none"
+    return found | ({"ends with": ends} if finding else {})
 
 
 def _explain_safety(key: str, duties: Duties) -> dict[str, str]:

@@ -142,7 +142,8 @@ def forms(visit: str, on: date | str, subject: str = SUBJECT, without: Sequence[
                 items = {i: value_of(form, i) for i in names}
                 found.append(fact("form_received", on, subject, id=name, visit=visit, form=form.code, items=items))
             case "imaging":
-                scan = {"modality": ["US"], "sum_mm": 20, "response": "BASELINE" if visit == "SCR" else "PR"}
+                first = visit == "SCR"
+                scan = {"modality": ["US"], "sum_mm": 40 if first else 20, "response": "BASELINE" if first else "PR"}
                 found.append(fact("imaging", on, subject, id=name, visit=visit, **scan))
             case "disease_assessment":
                 found.append(fact("disease_assessment", on, subject, id=name, visit=visit, status="free"))

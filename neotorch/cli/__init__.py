@@ -22,6 +22,7 @@ COMMANDS = {
     "up": ("up:up", "Run for real: Prefect server and worker, until Ctrl-C."),
     "record": ("record:record", "Record events from JSON Lines or CSV."),
     "worklist": ("views:worklist", "What is due, overdue and asked, each line with its why."),
+    "queries": ("queries:queries", "Open queries per site: how many, how old, how fast they are answered."),
     "patient": ("views:patient", "One patient's story."),
     "book": ("desk:book", "Book a visit for a day."),
     "waive": ("desk:waive", "Let the site off a visit, with a reason."),

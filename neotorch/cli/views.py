@@ -29,10 +29,8 @@ def worklist(*, as_of: str | None = None, site: str | None = None, json: Json = 
         Print the list as JSON.
     """
     engine = Engine.open()
-    codes = [s.code for s in engine.study.sites]
-    if site is not None and site not in codes:
-        raise BadInput(f"no site {site!r}", "--site", f"Use one of {', '.join(codes)}.")
-    at = _instant(engine, as_of)
+    known_site(engine, site)
+    at = instant(engine, as_of)
     lines = engine.worklist(as_of=at, site=site)
     quiet = sorted({role for role, code in engine.unheard() if site in (None, code)})
     if json:
@@ -73,7 +71,7 @@ def patient(subject: str, /, *, as_of: str | None = None, json: Json = False) ->
     """
     engine = Engine.open()
     _known(engine, subject)
-    at = _instant(engine, as_of)
+    at = instant(engine, as_of)
     if not json:
         out.print(Markdown(engine.story_markdown(subject, as_of=at)))
         return 0
@@ -117,7 +115,7 @@ def explain(key: str, /, *, as_of: str | None = None, json: Json = False) -> int
         Print as JSON.
     """
     engine = Engine.open()
-    found = engine.explain(key, as_of=_instant(engine, as_of))
+    found = engine.explain(key, as_of=instant(engine, as_of))
     if not found:
         raise BadInput(
             f"nothing has the key {key!r}",
@@ -131,7 +129,15 @@ def explain(key: str, /, *, as_of: str | None = None, json: Json = False) -> int
     return 0
 
 
-def _instant(engine: Engine, text: str | None) -> datetime | None:
+def known_site(engine: Engine, site: str | None) -> None:
+    """BadInput if `--site` names a site that the study does not have."""
+    codes = [s.code for s in engine.study.sites]
+    if site is not None and site not in codes:
+        raise BadInput(f"no site {site!r}", "--site", f"Use one of {', '.join(codes)}.")
+
+
+def instant(engine: Engine, text: str | None) -> datetime | None:
+    """Return the instant that `--as-of` names."""
     return instant_option(text, "--as-of", engine.study.sites[0].time_zone)
 
 

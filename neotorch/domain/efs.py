@@ -166,26 +166,29 @@ def _adequate(fact: ev.AnyFact) -> bool:
 SIGNS_OF_LIFE = (
     ev.Consent, ev.Enrolment, ev.CycleGiven, ev.VisitHeld, ev.Imaging, ev.Surgery, ev.DiseaseAssessment, ev.Contact,
 )  # fmt: skip
-ALIVE_ITEM = "ALIVE"
-"""The yes/no item of the survival form."""
+AliveItem = tuple[str, str] | None
+"""Form and yes/no item that say whether the patient is alive; None where the study has none."""
 
 
-def last_known_alive(facts: Iterable[ev.AnyFact]) -> date | None:
+def last_known_alive(facts: Iterable[ev.AnyFact], alive: AliveItem) -> date | None:
     """Return the newest date on which the patient was seen or heard of, or a form says alive; None if there is none."""
-    return max((f.occurred for f in facts if isinstance(f, SIGNS_OF_LIFE) or _says_alive(f) is True), default=None)
+    signs = (f for f in facts if isinstance(f, SIGNS_OF_LIFE) or _says_alive(f, alive) is True)
+    return max((f.occurred for f in signs), default=None)
 
 
-def _says_alive(fact: ev.AnyFact) -> bool | None:
-    answer = fact.items.get(ALIVE_ITEM) if isinstance(fact, ev.FormReceived) else None
+def _says_alive(fact: ev.AnyFact, alive: AliveItem) -> bool | None:
+    if alive is None or not isinstance(fact, ev.FormReceived) or fact.form != alive[0]:
+        return None
+    answer = fact.items.get(alive[1])
     return answer if isinstance(answer, bool) else None
 
 
-def survival_conflicts(facts: Sequence[ev.AnyFact]) -> tuple[SurvivalConflict, ...]:
+def survival_conflicts(facts: Sequence[ev.AnyFact], alive: AliveItem) -> tuple[SurvivalConflict, ...]:
     """Return contradictions between disease status and survival, at most one per code: the first in the given order.
 
     Most of them are events that were told by the way and would be missing from the analysis without a word.
     """
-    found = (*_free_after_recurrence(facts), *_death_not_recorded(facts), *_disease_not_recorded(facts))
+    found = (*_free_after_recurrence(facts), *_death_not_recorded(facts, alive), *_disease_not_recorded(facts))
     first: dict[str, SurvivalConflict] = {}
     for conflict in found:
         first.setdefault(conflict.code, conflict)
@@ -202,17 +205,17 @@ def _free_after_recurrence(facts: Sequence[ev.AnyFact]) -> Iterator[SurvivalConf
                 yield SurvivalConflict("free-after-recurrence", text, (fact.id, earlier.id))
 
 
-def _death_not_recorded(facts: Sequence[ev.AnyFact]) -> Iterator[SurvivalConflict]:
+def _death_not_recorded(facts: Sequence[ev.AnyFact], alive: AliveItem) -> Iterator[SurvivalConflict]:
     """Yield a death that only an adverse event or a form tells, and what is dated after it."""
     if any(isinstance(f, ev.Death) for f in facts):  # with a date of death, the history's own checks apply
         return
     for fact in facts:
         fatal = isinstance(fact, ev.AdverseEvent) and fact.grade == 5
-        if not fatal and _says_alive(fact) is not False:
+        if not fatal and _says_alive(fact, alive) is not False:
             continue
         told = "an adverse event of grade 5" if fatal else "a form that says not alive"
-        alive = last_known_alive(facts)
-        text = f"{told} on {fact.occurred} but no death is recorded; last known alive: {alive or 'no date'}"
+        last = last_known_alive(facts, alive)
+        text = f"{told} on {fact.occurred} but no death is recorded; last known alive: {last or 'no date'}"
         yield SurvivalConflict("death-not-recorded", text, (fact.id,))
         for later in () if fatal else facts:  # an adverse event is dated at its onset, death may be weeks later
             if isinstance(later, ev.DiseaseAssessment) and later.status == "free" and later.occurred > fact.occurred:

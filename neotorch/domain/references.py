@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from neotorch.domain.checks import check_items
 from neotorch.domain.deviations import check_deviations
 from neotorch.domain.safety import check_safety
 from neotorch.domain.sourced import Words
@@ -38,6 +39,8 @@ def check_references(study: Study) -> None:
         raise ValueError(f"cycles.clock_drug {study.cycles.clock_drug!r} is not under drugs")
     _extra_cycles(study)
     _every_language(study)
+    check_items(study)
+    _roles(study)
     if study.safety:
         check_safety(study.safety, study)
     check_deviations(study)
@@ -96,6 +99,15 @@ def _forms_due(where: str, visit: Visit, study: Study) -> None:
             raise ValueError(f"{where}.due: form {due.form} has no item {', '.join(unknown)}")
 
 
+def _roles(study: Study) -> None:
+    named = {f"queries.escalate[{n}].roles": e.roles for n, e in enumerate(study.queries.escalate)}
+    for where, roles in (named | {"queries.asked_by": study.queries.asked_by}).items():
+        for role in roles:
+            if role not in study.recipients.roles:
+                known = ", ".join(study.recipients.roles)
+                raise ValueError(f"{where} names the role {role!r}, which is not under recipients.roles ({known})")
+
+
 def _ladder(where: str, visit: Visit, study: Study) -> None:
     if visit.ladder not in study.reminders.ladders:
         raise ValueError(f"{where} has the ladder {visit.ladder!r}, which is not under reminders.ladders")
@@ -110,7 +122,7 @@ def _ladder(where: str, visit: Visit, study: Study) -> None:
 
 
 def _anchors(where: str, visit: Visit, study: Study) -> None:
-    for anchor in visit.anchors:
+    for anchor in (*visit.anchors, *(d.of for d in visit.due if d.of)):
         kind, _, name = anchor.partition(".")
         if kind == "last_dose" and name and name not in {d.code for d in study.drugs}:
             raise ValueError(f"{where} is anchored on the drug {name!r}, which is not under drugs")

@@ -7,13 +7,14 @@ stay in the log. An impossible history gives problems (which become data queries
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from neotorch.domain import events as ev
 
+T = TypeVar("T")
 Journey = Literal["screening", "treatment", "surgery", "follow_up", "screen_failure", "withdrawn", "dead"]
 ENDED: frozenset[str] = frozenset({"screen_failure", "withdrawn", "dead"})
 
@@ -140,6 +141,19 @@ class PatientState:
     notices: Mapping[str, NoticeTrail] = field(default_factory=dict)
     learnt: Mapping[str, ev.Recorded] = field(default_factory=dict, compare=False, repr=False)
     """Every event of the subject by id, with its place in the log; depends on arrival, so no part of equality."""
+    memo: dict[str, tuple[tuple[object, ...], Any]] = field(default_factory=dict, compare=False, repr=False)
+    """What was worked out from the facts alone, see `once`; it stays while only effects are new."""
+
+    def once(self, name: str, made_from: tuple[object, ...], make: Callable[[], T]) -> T:
+        """Return what `make` gives, worked out once as long as it is made from the same objects.
+
+        Only for what follows from the facts, never from queries, deviations, notices or positions in the log.
+        """
+        kept = self.memo.get(name)
+        if kept is None or not all(_same(a, b) for a, b in zip(kept[0], made_from, strict=True)):
+            kept = self.memo[name] = (made_from, make())
+        value: T = kept[1]
+        return value
 
     @property
     def site(self) -> str | None:
@@ -165,6 +179,11 @@ class PatientState:
     def position(self) -> int:
         """Newest log position among the subject's events."""
         return max((r.seq for r in self.learnt.values()), default=0)
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether these are the same object, or the same day; to compare whole studies would take longer than the work."""
+    return one is other or (isinstance(one, date) and one == other)
 
 
 def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
@@ -210,6 +229,24 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
         notices=draft.notice_trails(),
         learnt=learnt,
     )
+
+
+def with_effects(state: PatientState, rows: Iterable[ev.Recorded]) -> PatientState | None:
+    """Return the state with further effects, None if `rows` hold anything else; the same as folding all anew."""
+    fresh = {r.event.id: r for r in rows if r.event.subject == state.subject}
+    doubtful = any(p.code == "unknown-target" for p in state.problems)  # one of them may be what was not there before
+    if doubtful or not all(isinstance(r.event, ev.Effect) for r in fresh.values()):
+        return None
+    learnt = {**state.learnt, **fresh}
+    told = (ev.Effect, ev.QueryAnswered, ev.DeviationAcknowledged)
+    draft = _Draft()
+    every = [r.event for r in learnt.values() if isinstance(r.event, told) and r.event.id not in state.superseded]
+    for event in sorted(every, key=lambda e: (e.occurred, e.rank, e.id)):
+        draft.take(event, learnt[event.id].recorded_at)
+    return replace(
+        state, queries=draft.query_trails(), deviations=draft.deviation_trails(), notices=draft.notice_trails(),
+        learnt=learnt,
+    )  # fmt: skip
 
 
 def _supersede(every: list[ev.AnyLogged]) -> tuple[dict[str, str], list[Problem]]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     StringConstraints,
@@ -20,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from neotorch.domain.checks import Checks, OnlyIf
 from neotorch.domain.dates import parse_date
 from neotorch.domain.deviations import Deviations
 from neotorch.domain.efs import EfsMap
@@ -115,7 +117,7 @@ class Item(Model):
     """Plausible limits, inclusive; beyond them intake refuses the value."""
     high: float | None = None
     choices: list[str] = []
-    only_if: Literal["residual_invasive"] | None = None
+    only_if: OnlyIf | None = None
     """Asked only when so: receptors are not assessable where no invasive cancer is left."""
 
 
@@ -171,11 +173,19 @@ class NotBefore(Model):
 
 
 class Due(Model):
-    """A form due at a visit; `items` narrows it, `within_days_of_c1d1` bounds how old the values may be at C1D1."""
+    """A form due at a visit; `items` narrows it, `within_days` bounds how old its values may be."""
 
     form: Code
     items: list[Code] = []
-    within_days_of_c1d1: Annotated[int, Field(ge=0, le=60)] | None = None
+    within_days: Annotated[int, Field(ge=0, le=400)] | None = None
+    of: Annotated[str, AfterValidator(known_anchor)] | None = None
+    """The fact on whose day the values are to be that fresh; left out: the visit itself."""
+
+    @model_validator(mode="after")
+    def _days_of_something(self) -> Self:
+        if self.of and self.within_days is None:
+            raise ValueError("`of` says what within_days counts from; give within_days too")
+        return self
 
 
 def _listed(value: object) -> object:
@@ -264,10 +274,31 @@ class Reminders(Sourced):
         return self
 
 
+class Escalation(Model):
+    """Who else hears of a query that is still open on the morning of its day `after_days`."""
+
+    after_days: Annotated[int, Field(ge=1, le=400)]
+    roles: Annotated[list[Code], Field(min_length=1)]
+
+
 class Queries(Sourced):
-    """When a missing item becomes a query."""
+    """When a missing item becomes a query, and who hears of one that stays open. The day it was raised is day 0."""
 
     raise_after_days: Annotated[int, Field(ge=0, le=60)]
+    remind_every_days: Annotated[int, Field(ge=1, le=400)]
+    remind_for_days: Annotated[int, Field(ge=1, le=4000)] | None = None
+    """Days after which nobody is reminded any more; the worklist and the figures keep the query. Left out: no end."""
+    escalate: list[Escalation] = []
+    asked_by: list[Code] = []
+    """Roles that ask queries themselves; they hear of the answers."""
+
+    @field_validator("escalate")
+    @classmethod
+    def _later_each_time(cls, value: list[Escalation]) -> list[Escalation]:
+        days = [e.after_days for e in value]
+        if days != sorted(set(days)):
+            raise ValueError(f"after_days must rise from one level to the next, and they are {days}")
+        return value
 
 
 Told = Literal["reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation"]
@@ -374,6 +405,7 @@ class Study(Model):
     visits: list[Visit]
     reminders: Reminders
     queries: Queries
+    checks: Checks = Checks()
     recipients: Recipients
     endpoints: Endpoints
     safety: Safety | None = None

@@ -152,7 +152,9 @@ _rule = _matching(_RULE, "visit.window")
 
 FIELDS: Mapping[str, Callable[[Any, Language], object]] = {
     "subject": _subject, "visit": _code, "visit_label": _words, "study": _words,
-    "rung": _one_of("ahead", "opens", "closing", "overdue"), "state": _one_of("raised", "reminder", "closed"),
+    "rung": _one_of("ahead", "opens", "closing", "overdue"),
+    "state": _one_of("raised", "asked", "reminder", "escalated", "answered", "closed"),
+    "age_days": _days, "query": _rule,
     "what": _words, "due": _texts, "items": _texts, "changes": _changes, "channel": _code,
     "opens": _day, "target": _day, "closes": _day, "until": _day, "occurred": _day, "moved_from": _day,
     "why": _words, "anchor": _words, "anchor_day": _day, "offset_days": _days, "window_before": _days,
@@ -161,9 +163,10 @@ FIELDS: Mapping[str, Callable[[Any, Language], object]] = {
     "deadline": _words, "report": _one_of("soon", "late"),
 }  # fmt: skip
 """What a notice may say, each with its check. `anchor` and its neighbours word the reason in the reader's language;
-`why` adds to it or stands alone. `opens`/`target`/`closes` are the window, `until` another deadline. `where` is a URL
-or a command, `deviation` a kind of deviation. `report` says how a safety report stands that is owed by `deadline`, the
-site's local time."""
+`why` adds to it or stands alone. `query` is the key of a question that a person asked, to read it by; its words are not
+sent. `age_days` is how long a query has been open. `opens`/`target`/`closes` are the window, `until` another deadline.
+`where` is a URL or a command, `deviation` a kind of deviation. `report` says how a safety report stands that is owed by
+`deadline`, the site's local time."""
 
 
 def checked(notice: Notice) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import ENDED, Journey, PatientState
 from neotorch.domain.study import Study
 from neotorch.rules.clocks import Clock, clock_notices, clock_wakes, sae_clocks
-from neotorch.rules.consistency import contradictions, lost_appointments
+from neotorch.rules.consistency import contradictions, doses_without_labs, lost_appointments
 from neotorch.rules.departures import Deviation
 from neotorch.rules.deviations import departures, turning_days
 from neotorch.rules.gates import Gate, dose_gates, surgery_gate
+from neotorch.rules.manual import asked_by_people
 from neotorch.rules.missing import Finding, missing_items
-from neotorch.rules.notices import Notice, query_notices, safety_notices
+from neotorch.rules.notices import Notice, safety_notices
+from neotorch.rules.queries import query_notices
 from neotorch.rules.reminders import reminders
 from neotorch.rules.schedule import ACTIONABLE, VisitPlan, is_complete, journey, visit_plans
 from neotorch.rules.traces import deviation_notices
@@ -71,12 +73,7 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
     """Work out everything that is due for a patient at `now` (aware). The order below is the order of the work."""
     zone = study.site(state.site).time_zone
     today = local_date(now, zone)
-    plans = visit_plans(state, study, today)
-    phase = journey(state, study)
-    found = (
-        *contradictions(state, study), *lost_appointments(state, study, plans),
-        *(() if phase == "screen_failure" else missing_items(state, study, plans)),
-    )  # fmt: skip
+    plans, phase, found = state.once("day", (study, today), lambda: _by_facts(state, study, today))
     opened = tuple(f for f in found if f.opens_on <= today)
     to_raise = tuple(f for f in opened if not _is_open(state, f.query))
     wanted = {f.query for f in found}
@@ -87,12 +84,13 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
     standing = {k: t.found[t.round].grade for k, t in state.deviations.items() if t.open}
     due, later = reminders(state, study, plans, now)
     later += [at_hour(f.opens_on, 0, zone) for f in found if f.opens_on > today]
-    later += clock_wakes(clocks)
+    complete = phase not in ENDED and is_complete(plans)
+    asked, then = query_notices(state, study, opened, now, ended=complete or phase in ENDED)
+    later += then + clock_wakes(clocks)
     turning = (at_hour(d, study.reminders.hour, zone) for d in turning_days(study, plans, state) if d >= today)
     later += [at for at in turning if at > now]
     notices = (
-        *safety_notices(state, study), *clock_notices(clocks), *due, *query_notices(state, opened),
-        *deviation_notices(state, shown),
+        *safety_notices(state, study), *clock_notices(clocks), *due, *asked, *deviation_notices(state, shown),
     )  # fmt: skip
     return Duties(
         phase=phase,
@@ -105,10 +103,23 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
         to_withdraw=tuple((k, state.deviations[k].round) for k, grade in standing.items() if graded.get(k) != grade),
         notices=notices,
         later=tuple(sorted(set(later))),
-        complete=phase not in ENDED and is_complete(plans),
+        complete=complete,
         clocks=clocks,
         judge=partial(_gates, state, study, today),
     )
+
+
+def _by_facts(
+    state: PatientState, study: Study, today: date
+) -> tuple[tuple[VisitPlan, ...], Journey, tuple[Finding, ...]]:
+    """Return what follows from the facts and the day: visits, phase, and all that a site has to answer."""
+    plans, phase = visit_plans(state, study, today), journey(state, study)
+    missing = () if phase == "screen_failure" else missing_items(state, study, plans)
+    found = (
+        *contradictions(state, study), *lost_appointments(state, study, plans), *missing,
+        *doses_without_labs(state, study, plans, missing), *asked_by_people(state, study),
+    )  # fmt: skip
+    return plans, phase, found
 
 
 def _gates(state: PatientState, study: Study, today: date) -> tuple[Gate, ...]:

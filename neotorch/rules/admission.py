@@ -15,6 +15,7 @@ from neotorch.domain.history import history_problems
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Item, Study
 from neotorch.rules.desk import PLANS_AHEAD, Refusal, desk_refusals
+from neotorch.rules.manual import manual_refusals
 
 LATE_TRUTH = (ev.Death, ev.Consent, ev.Enrolment, ev.Eligibility, ev.Withdrawal, ev.LostToFollowUp, ev.Retraction)
 WORDS = (
@@ -37,7 +38,9 @@ def admit(fact: ev.AnyFact, state: PatientState, study: Study, today: date) -> t
     """Return all reasons against taking `fact` now; an empty tuple admits it. `today` is the site's local date."""
     reasons = [*_identity(fact, state, study), *_dates(fact, today), *_targets(fact, state), *_vocabulary(fact, study)]
     if not reasons:
-        reasons = [*_order(fact, state), *desk_refusals(fact, state, study, today)]
+        reasons = [
+            *_order(fact, state), *desk_refusals(fact, state, study, today), *manual_refusals(fact, state, study)
+        ]  # fmt: skip
     return tuple(reasons)
 
 
@@ -91,7 +94,7 @@ def _further_dates(fact: ev.AnyFact) -> Iterator[tuple[str, date]]:
 def _targets(fact: ev.AnyFact, state: PatientState) -> Iterator[Refusal]:
     target = _target(fact)
     field = "retracts" if isinstance(fact, ev.Retraction) else "corrects"
-    if isinstance(fact, ev.QueryAnswered) and fact.query not in state.queries:
+    if isinstance(fact, ev.QueryAnswered) and fact.query not in {*state.queries, *state.asked}:
         todo = f"open ones: {', '.join(q for q, t in state.queries.items() if t.open) or 'none'}"
         yield Refusal("query", f"no query {fact.query!r} for {fact.subject}", todo)
     if target is None:
@@ -137,9 +140,13 @@ def _vocabulary(fact: ev.AnyFact, study: Study) -> Iterator[Refusal]:
 
 def _form(fact: ev.FormReceived, study: Study) -> Iterator[Refusal]:
     form = study.form_by_code.get(fact.form)
-    if form is None or form.event:
-        entered = ", ".join(f.code for f in study.forms if not f.event)
+    entered = ", ".join(f.code for f in study.forms if not f.event)
+    if form is None:
         yield Refusal("form", f"{fact.form!r} is not a form to be filled in", f"use one of {entered}")
+        return
+    if form.event and not all(isinstance(v, ev.NotAnswered) for v in fact.items.values()):
+        what = f"{fact.form!r} is not a form to be filled in, except with reasons why an item is not there"
+        yield Refusal("form", what, f"record the {form.event} itself, or use one of {entered}")
         return
     for name, value in fact.items.items():
         item = form.items.get(name)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 from hashlib import sha256
 
+from neotorch.domain import events as ev
 from neotorch.domain.efs import survival_conflicts
 from neotorch.domain.history import history_problems
 from neotorch.domain.pcr import agreement
 from neotorch.domain.rcb import rcb_of
+from neotorch.domain.recist import Assessment, assessments, contradiction
 from neotorch.domain.state import PatientState, Problem
 from neotorch.domain.study import Study
-from neotorch.rules.missing import Finding
+from neotorch.rules.missing import Finding, fresh_for
 from neotorch.rules.schedule import Because, VisitPlan
 
 OVER = frozenset({"held", "missed", "waived", "not_expected"})
@@ -22,14 +26,113 @@ def contradictions(state: PatientState, study: Study) -> tuple[Finding, ...]:
     found = [_finding(state, study, None, "history", p) for p in history_problems(state)]
     newest = {(r.read, r.side): r for r in state.pathologies}  # a newer report answers for the one before it
     for report in newest.values():
-        place = {"local": "PATH", "central": "CENTRAL", "adjudication": "ADJUDICATION"}[report.read]
+        place = _place(report, study)
         problems = [*agreement(report), *((f"rcb-{p.code}", p.text) for p in rcb_of(report).problems)]
         found += [_finding(state, study, place, "pathology", Problem(c, t, (report.id,))) for c, t in problems]
+    alive = study.checks.alive
     found += [
         _finding(state, study, None, "survival", Problem(c.code, c.text, c.event_ids))
-        for c in survival_conflicts(state.facts)
+        for c in survival_conflicts(state.facts, (alive.form, alive.item) if alive else None)
     ]
+    found += imaging_findings(state, study)
     return tuple({f.query: f for f in found}.values())
+
+
+def _place(report: ev.Pathology, study: Study) -> str:
+    """Return the visit that the report belongs to; an adjudication has none."""
+    held_by = f"pathology_{report.read}"
+    return next((v.code for v in study.visits if v.held_by == held_by), report.read.upper())
+
+
+def imaging_findings(state: PatientState, study: Study) -> list[Finding]:
+    """Return what the sums of target lesions say before surgery and the rest of the record does not."""
+    operated = state.surgery.occurred if state.surgery else date.max
+    scans = {f.id: f for f in state.facts if isinstance(f, ev.Imaging) and f.occurred <= operated}
+    found: list[Finding] = []
+    before = date.min  # the last timepoint without progressive disease: what was decided since then counts
+    for told in assessments(tuple(scans.values()), state.first_dose):
+        scan = scans[told.event_id]
+        seen = [p for p in state.progressions if before < p.occurred]
+        backed = scan.response == "PD" and bool(seen)  # decided on what the sum does not show
+        if contradiction(scan.response, told.response, scan.sum_mm) and not backed:
+            text = f"reported as {scan.response}; {told.reason}"
+            found.append(_of_scan(state, study, scan, Problem("response-against-sums", text, (scan.id,))))
+        if told.response == "PD" and not seen and (late := _undecided(state, study, scan, told)):
+            found.append(late)
+        before = before if told.response == "PD" else told.on
+    return found
+
+
+def _undecided(state: PatientState, study: Study, scan: ev.Imaging, told: Assessment) -> Finding | None:
+    """Return the finding that nobody wrote down what a progressive disease led to."""
+    check = study.checks.progression_decision
+    if check is None:
+        return None
+    for asked in check.forms:
+        for part in (p for (_, form), parts in state.forms.items() if form == asked.form for p in parts):
+            values = [v for n, v in part.items.items() if not asked.items or n in asked.items]
+            taken = any(not isinstance(v, ev.NotAnswered) for v in values)  # a reason for no decision is no decision
+            if taken and (part.visit == scan.visit or part.occurred >= scan.occurred):
+                return None
+    forms = " or ".join(f.form for f in check.forms)
+    text = f"{told.reason}, and neither a progression nor {forms} says what was decided"
+    finding = _of_scan(state, study, scan, Problem("progression-without-decision", text, (scan.id,)))
+    return replace(finding, opens_on=max(finding.opens_on, scan.occurred + timedelta(check.after_days)))
+
+
+def _of_scan(state: PatientState, study: Study, scan: ev.Imaging, problem: Problem) -> Finding:
+    finding = _finding(state, study, scan.visit, "imaging", problem)
+    return finding if scan.visit else replace(finding, query=f"{finding.query}/{_short(scan.id)}")
+
+
+def doses_without_labs(
+    state: PatientState, study: Study, plans: Sequence[VisitPlan], missing: Sequence[Finding]
+) -> tuple[Finding, ...]:
+    """Return one finding per dose before which values were not taken in time, at whatever visit.
+
+    What is asked for already, because a form due then is missing or too old (`missing`), is not asked for twice.
+    """
+    check = study.checks.dose_labs
+    if check is None:
+        return ()
+    asked = {f.query for f in missing}
+    found = []
+    for number, dose in state.cycles.items():
+        known = _asked_forms(dose, state, study, plans, asked)
+        first = dose.occurred - timedelta(check.days(number))
+        lacks = [
+            item for wanted in check.forms if wanted.form not in known
+            for item in wanted.items or study.form_by_code[wanted.form].items
+            if not _taken(state, wanted.form, item, first, dose.occurred)
+        ]  # fmt: skip
+        if lacks:
+            visit = study.cycle_visit(number)
+            code = visit.code if visit else f"C{number}D1"
+            text = f"{', '.join(lacks)} not taken between {first} and the dose on {dose.occurred}"
+            because = Because("dose.labs", study.version, event_ids=(dose.id,), detail=text)
+            opens = dose.occurred + timedelta(study.queries.raise_after_days)
+            key, title = f"{state.subject}/{code}/dose-without-labs", f"dose without laboratory values at {code}"
+            found.append(Finding(key, "dose-labs", code, tuple(lacks), title, because, opens))
+    return tuple(found)
+
+
+def _asked_forms(
+    dose: ev.CycleGiven, state: PatientState, study: Study, plans: Sequence[VisitPlan], asked: set[str]
+) -> set[str]:
+    """Return the forms that are asked for at a visit, or because of a limit of age, that goes by this dose."""
+    forms = set()
+    for plan in plans:
+        for due in plan.visit.due:
+            fresh_at = fresh_for(due, plan, state, study)
+            key = f"{state.subject}/{plan.code}/{due.form}"
+            if fresh_at and fresh_at.day == dose.occurred and asked & {key, f"{key}/too-old"}:
+                forms.add(due.form)
+    return forms
+
+
+def _taken(state: PatientState, form: str, item: str, first: date, last: date) -> bool:
+    parts = (p for (_, code), parts in state.forms.items() if code == form for p in parts)
+    return any(item in p.items and first <= p.occurred <= last for p in parts)
 
 
 def lost_appointments(state: PatientState, study: Study, plans: Sequence[VisitPlan]) -> tuple[Finding, ...]:

@@ -47,7 +47,8 @@ def deviations(  # noqa: PLR0917 - what deviations follow from
 
 def departures(state: PatientState, study: Study, plans: Sequence[VisitPlan], now: datetime) -> tuple[Deviation, ...]:
     """Return the deviations of a patient whose visits are `plans`, with the gates and reports they follow from."""
-    return deviations(state, study, plans, now, dose_gates(state, study), sae_clocks(state, study, now))
+    gates = state.once("gates", (study,), lambda: dose_gates(state, study))
+    return deviations(state, study, plans, now, gates, sae_clocks(state, study, now))
 
 
 def turning_days(study: Study, plans: Sequence[VisitPlan], state: PatientState) -> set[date]:

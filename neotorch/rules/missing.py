@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from neotorch.domain import events as ev
 from neotorch.domain.state import PatientState
 from neotorch.domain.study import Due, Form, Study
-from neotorch.rules.schedule import Because, VisitPlan
-
-RESIDUAL_INVASIVE = {"ypT1mi", "ypT1a", "ypT1b", "ypT1c", "ypT2", "ypT3", "ypT4"}
+from neotorch.rules.schedule import Anchor, Because, VisitPlan, find_anchor
 
 
 @dataclass(frozen=True)
@@ -38,43 +37,56 @@ def missing_items(state: PatientState, study: Study, plans: tuple[VisitPlan, ...
 
 
 def _form(plan: VisitPlan, due: Due, form: Form, state: PatientState, study: Study) -> list[Finding]:
-    assert plan.held_on is not None
     wanted = due.items or list(form.items)
     sources = _sources(plan, form, state)
-    if form.event is None:
-        answered = {item for part in state.forms.get((plan.code, form.code), ()) for item in part.items}
-        absent = tuple(i for i in wanted if i not in answered)
-    else:
-        absent = tuple(i for i in wanted if any(_lacks(form, i, side) for side in _sides(sources)))
-    found: list[Finding] = []
-    if absent:
-        what = (
-            ", ".join(absent) if len(absent) <= 2 or len(absent) < len(wanted) else f"{form.code} ({len(absent)} items)"
-        )
-        because = Because(
-            "item.missing", study.version, plan.because.anchor, None, plan.evidence,
-            f"{form.code} is due at {plan.code}, held on {plan.held_on}",
-        )  # fmt: skip
-        opens = plan.held_on + timedelta(study.queries.raise_after_days)
-        key = f"{state.subject}/{plan.code}/{form.code}"
-        found.append(Finding(key, "missing", plan.code, absent, f"{what} missing at {plan.code}", because, opens))
-    found.extend(_stale(plan, due, form, sources, state, study))
-    return found
+    absent = tuple(i for i in wanted if _lacks(form, i, sources, state.forms.get((plan.code, form.code), ())))
+    found = [_asked(plan, form, absent, len(wanted), state, study)] if absent else []
+    old = _too_old(plan, due, form, sources, state, study)
+    return [*found, old] if old else found
 
 
-def _stale(  # noqa: PLR0917 - all six are what the rule is about
+def _asked(  # noqa: PLR0917 - all six are what the query says
+    plan: VisitPlan, form: Form, absent: tuple[str, ...], wanted: int, state: PatientState, study: Study
+) -> Finding:
+    assert plan.held_on is not None
+    few = len(absent) <= 2 or len(absent) < wanted
+    what = ", ".join(absent) if few else f"{form.code} ({len(absent)} items)"
+    because = Because(
+        "item.missing", study.version, plan.because.anchor, None, plan.evidence,
+        f"{form.code} is due at {plan.code}, held on {plan.held_on}",
+    )  # fmt: skip
+    opens = plan.held_on + timedelta(study.queries.raise_after_days)
+    key = f"{state.subject}/{plan.code}/{form.code}"
+    return Finding(key, "missing", plan.code, absent, f"{what} missing at {plan.code}", because, opens)
+
+
+def _too_old(  # noqa: PLR0917 - all six are what the rule is about
     plan: VisitPlan, due: Due, form: Form, sources: list[ev.Event], state: PatientState, study: Study
-) -> list[Finding]:
-    if due.within_days_of_c1d1 is None or state.first_dose is None or not sources:
-        return []
+) -> Finding | None:
+    fresh_at = fresh_for(due, plan, state, study)
+    if due.within_days is None or fresh_at is None or not sources:
+        return None
     newest = max(s.occurred for s in sources)
-    oldest_allowed = state.first_dose - timedelta(due.within_days_of_c1d1)
-    if newest >= oldest_allowed:
-        return []
-    detail = f"{form.code} of {newest} is older than {due.within_days_of_c1d1} d at C1D1 on {state.first_dose}"
+    if newest >= fresh_at.day - timedelta(due.within_days):
+        return None
+    detail = f"{form.code} of {newest} is older than {due.within_days} d at {fresh_at.name} on {fresh_at.day}"
     because = Because("item.too-old", study.version, event_ids=tuple(s.id for s in sources), detail=detail)
     key = f"{state.subject}/{plan.code}/{form.code}/too-old"
-    return [Finding(key, "too-old", plan.code, (form.code,), f"{form.code} too old at C1D1", because, state.first_dose)]
+    title = f"{form.code} too old at {fresh_at.name}"
+    return Finding(key, "too-old", plan.code, (form.code,), title, because, fresh_at.day)
+
+
+def fresh_for(due: Due, plan: VisitPlan, state: PatientState, study: Study) -> Anchor | None:
+    """Return what the values of a due form must be fresh for: the visit, or the fact that the study file names.
+
+    None while that has not happened; the day that a cycle was put off to is only a plan.
+    """
+    kind, _, which = (due.of or "").partition(".")
+    if due.of is None:
+        return Anchor(plan.code, plan.held_on, plan.evidence) if plan.held_on else None
+    if kind == "cycle" and int(which) not in state.cycles:
+        return None
+    return find_anchor(due.of, state, study)
 
 
 def _sources(plan: VisitPlan, form: Form, state: PatientState) -> list[ev.Event]:
@@ -89,6 +101,14 @@ def _sources(plan: VisitPlan, form: Form, state: PatientState) -> list[ev.Event]
     return list(facts)
 
 
+def _lacks(form: Form, item: str, sources: list[ev.Event], parts: Sequence[ev.FormReceived]) -> bool:
+    """Whether a due item is unanswered. Where an event has no such value, a part of the form may say why."""
+    if any(item in part.items for part in parts):
+        return False
+    sides = _sides(sources) if form.event else [sources]
+    return any(_asks(form, item, side) and not any(_says(s, item) is not None for s in side) for side in sides)
+
+
 def _sides(sources: list[ev.Event]) -> list[list[ev.Event]]:
     """Return the sources apart by breast: what one report says of its side answers nothing for the other."""
     apart: dict[str | None, list[ev.Event]] = {}
@@ -97,16 +117,11 @@ def _sides(sources: list[ev.Event]) -> list[list[ev.Event]]:
     return list(apart.values()) or [[]]
 
 
-def _lacks(form: Form, item: str, sources: list[ev.Event]) -> bool:
-    return _asked(form, item, sources) and not any(_answers(s, item) for s in sources)
+def _says(source: ev.Event, item: str) -> object:
+    """Return a source's answer to an item; None is none, zero and False are answers."""
+    return source.items.get(item) if isinstance(source, ev.FormReceived) else getattr(source, item, None)
 
 
-def _answers(source: ev.Event, item: str) -> bool:
-    return getattr(source, item, None) is not None
-
-
-def _asked(form: Form, item: str, sources: list[ev.Event]) -> bool:
-    definition = form.items[item]
-    if definition.only_if == "residual_invasive":
-        return any(isinstance(s, ev.Pathology) and s.ypt in RESIDUAL_INVASIVE for s in sources)
-    return True
+def _asks(form: Form, item: str, sources: list[ev.Event]) -> bool:
+    condition = form.items[item].only_if
+    return condition is None or any(_says(s, condition.item) in condition.one_of for s in sources)

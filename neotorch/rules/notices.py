@@ -16,7 +16,6 @@ from neotorch.domain import events as ev
 from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import NoticeTrail, PatientState
 from neotorch.domain.study import Study
-from neotorch.rules.missing import Finding
 from neotorch.rules.schedule import Because
 
 Kind = Literal[
@@ -149,19 +148,6 @@ def outlook(trail: NoticeTrail | None, kind: str, now: datetime) -> Outlook:
     if failed.retry_at is None:
         return Outlook("stuck", why=f"not delivered after {failed.attempt} attempts: {failed.error}")
     return Outlook("send") if failed.retry_at <= now else Outlook("wait", failed.retry_at, failed.error)
-
-
-def query_notices(state: PatientState, findings: tuple[Finding, ...]) -> list[Notice]:
-    """Return one notice per open query that the data still give rise to."""
-    found = []
-    for finding in findings:
-        trail = state.queries.get(finding.query)
-        if trail and trail.open:
-            about: dict[str, object] = {"subject": state.subject, "visit": finding.visit, "items": list(finding.items)}
-            data = about | {"what": finding.title, "state": "raised"}
-            key = f"{finding.query}/asked/{trail.round}"
-            found.append(Notice(key, "query", f"notice: {finding.title}", finding.because, data))
-    return found
 
 
 def safety_notices(state: PatientState, study: Study) -> list[Notice]:

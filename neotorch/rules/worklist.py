@@ -11,8 +11,10 @@ from neotorch.domain.calendar import local_date
 from neotorch.domain.state import NoticeTrail, PatientState
 from neotorch.domain.study import Study
 from neotorch.rules import Duties
+from neotorch.rules.manual import KIND as MANUAL
 from neotorch.rules.notices import Audience, Notice, delivery_key, outlook
 from neotorch.rules.post import Flood
+from neotorch.rules.queries import age_of, answers_of
 from neotorch.rules.schedule import ACTIONABLE
 from neotorch.rules.traces import acknowledged
 
@@ -53,7 +55,7 @@ def obligations(
         *_reports(duties, state),
         *_visits(state, duties),
         *_deviations(state, duties),
-        *_queries(state, duties, study),
+        *_queries(state, duties, study, local_date(now, study.site(state.site).time_zone)),
         *stuck(state, list(duties.notices), state.notices, audience, now),
     ]
     return tuple(sorted(lines, key=urgency))
@@ -86,23 +88,19 @@ def _visits(state: PatientState, duties: Duties) -> Iterable[Obligation]:
             )  # fmt: skip
 
 
-def _queries(state: PatientState, duties: Duties, study: Study) -> Iterable[Obligation]:
+def _queries(state: PatientState, duties: Duties, study: Study, today: date) -> Iterable[Obligation]:
     zone = study.site(state.site).time_zone
-    by_key = {f.query: f for f in duties.findings}
-    for query, finding in by_key.items():
+    for query, finding in {f.query: f for f in duties.findings}.items():
         trail = state.queries.get(query)
         asked = local_date(trail.raised_at[trail.round], zone) if trail and trail.open else finding.opens_on
-        answered = ", answered, the data still lack it" if trail and trail.answers else ""
+        words = [finding.title]
+        if trail and trail.open and (days := age_of(trail, zone, today)):
+            words.append(f"open for {days} d")
+        if answers_of(query, state):
+            wait = "to be resolved by whoever asked" if finding.kind == MANUAL else "the data still lack it"
+            words.append(f"answered, {wait}")
         yield Obligation(
-            query,
-            "query",
-            "query",
-            state.subject,
-            state.site,
-            finding.title + answered,
-            asked,
-            None,
-            str(finding.because),
+            query, "query", "query", state.subject, state.site, ", ".join(words), asked, None, str(finding.because)
         )
 
 

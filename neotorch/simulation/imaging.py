@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import Literal
 
 from neotorch.domain.rcb import RcbClass
+from neotorch.domain.recist import Response, derive
 
-Response = Literal["CR", "PR", "SD", "PD"]
 SHRINKS = {"RCB-0": (0.65, 1.0), "RCB-I": (0.5, 0.85), "RCB-II": (0.2, 0.6), "RCB-III": (-0.1, 0.35)}
 """Share by which the sum of diameters falls over the whole treatment."""
 
@@ -37,16 +36,8 @@ class Tumour:
         return self._read(float(round(self.nadir_mm * rng.uniform(1.3, 1.6) + 6)))
 
     def _read(self, found_mm: float) -> tuple[float, Response]:
-        response = recist(self.baseline_mm, self.nadir_mm, found_mm)
+        if self.nadir_mm == 0:
+            found_mm = 0.0  # gone; what comes back is a recurrence of its own
+        response = derive(self.baseline_mm, self.nadir_mm, found_mm)
         self.nadir_mm = min(self.nadir_mm, found_mm)
         return found_mm, response
-
-
-def recist(baseline_mm: float, nadir_mm: float, found_mm: float) -> Response:
-    """Return the response by RECIST 1.1 target lesions (Eisenhauer et al., Eur J Cancer 2009;45:228-47)."""
-    if found_mm == 0:
-        return "CR"
-    growth = found_mm - nadir_mm
-    if growth >= 5 and growth >= 0.2 * nadir_mm:
-        return "PD"
-    return "PR" if found_mm <= 0.7 * baseline_mm else "SD"

@@ -8,11 +8,12 @@ from typing import Literal
 
 from neotorch.domain import events as ev
 from neotorch.domain.rcb import RcbClass
+from neotorch.domain.recist import Response
 from neotorch.domain.study import DrugDefinition
 from neotorch.simulation.accrual import Fate, Slot
 from neotorch.simulation.adverse import adverse_events
 from neotorch.simulation.chart import INVESTIGATOR, RADIOLOGY, Chart, workday
-from neotorch.simulation.imaging import Response, Tumour
+from neotorch.simulation.imaging import Tumour
 from neotorch.simulation.specimens import class_at
 
 DELAYED, HELD, REDUCED, STOPPED, CHEMO_STOPPED = 0.09, 0.03, 0.04, 0.02, 0.008

@@ -45,6 +45,7 @@ KINDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     }),
     "imaging": st.fixed_dictionaries({
         "visit": VISITS, "modality": st.just(["US"]), "response": st.sampled_from(["PR", "PD", "NE", "BASELINE"]),
+        "sum_mm": st.sampled_from([None, 0, 40, 48, 100]),
     }),
     "adverse_event": st.fixed_dictionaries({
         "term": st.just("rash"), "grade": st.integers(1, 5), "serious": st.booleans(),

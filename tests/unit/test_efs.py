@@ -20,6 +20,7 @@ FILE: dict[str, list[dict[str, Any]]] = yaml.safe_load(
 )
 CASES, CONFLICTS = FILE["cases"], FILE["conflicts"]
 MAPS = study().endpoints.efs.maps
+ALIVE = ("SURVIVAL", "ALIVE")
 
 
 def told(kind: str, on: int, fields: dict[str, Any]) -> AnyFact:
@@ -107,7 +108,7 @@ def test_a_map_must_say_what_to_do_with_each_finding() -> None:
 @pytest.mark.parametrize("case", CONFLICTS, ids=lambda c: c["why"])
 def test_what_contradicts_or_was_told_by_the_way_is_asked(case: dict[str, Any]) -> None:
     """A death or disease that is no event on record, or a status that cannot be, is found under its code with dates."""
-    found = survival_conflicts(state_of(facts_of(case)).facts)
+    found = survival_conflicts(state_of(facts_of(case)).facts, ALIVE)
     assert sorted(c.code for c in found) == case["codes"]
     text = "; ".join(c.text for c in found)
     for words in case.get("says", []):
@@ -129,5 +130,5 @@ def test_last_known_alive() -> None:
     """The newest sign of life counts, and neither a death nor a form without a word on it is one."""
     known = facts_of({"facts": [[300, "contact", {}], [400, "form_received", {"visit": "FU1", "form": "EXAM", "items": {}}],
                                 [500, "death", {}]]})  # fmt: skip
-    assert last_known_alive(known) == day(300)
-    assert last_known_alive([]) is None
+    assert last_known_alive(known, ALIVE) == day(300)
+    assert last_known_alive([], ALIVE) is None

@@ -145,8 +145,8 @@ def answers(code: str, on: date) -> list[ev.AnyFact]:
             items = {i: value_of(form, i) for i in form.items} | {k: v for k, v in USUAL.items() if k in form.items}
             found.append(told("form_received", on, name, visit=code, form=form.code, items=items))
         elif form.event == "imaging":
-            response = "BASELINE" if code == "BASE" else "PR"
-            found.append(told("imaging", on, name, visit=code, modality=["US"], sum_mm=20, response=response))
+            read = {"response": "BASELINE", "sum_mm": 20} if code == "BASE" else {"response": "PR", "sum_mm": 10}
+            found.append(told("imaging", on, name, visit=code, modality=["US"], **read))
         elif form.event == "disease_assessment":
             found.append(told("disease_assessment", on, name, visit=code, status="free"))
     return found

@@ -16,7 +16,6 @@ from neotorch.domain.pcr import agreement
 from neotorch.domain.rcb import rcb_of
 from neotorch.rules.endpoints import patient_endpoints, trial_result
 from neotorch.simulation import STAGES, Dated, simulate, stage_of
-from neotorch.simulation.imaging import recist
 from neotorch.simulation.specimens import SHARES, class_of, flawed, second_read, specimen
 from tests.support import ZONE, Trial, fact, state_of, study
 
@@ -174,12 +173,3 @@ def test_flawed_reports_are_not_evaluable() -> None:
             assert isinstance(pathology, ev.Pathology)
             assert reason
             assert rcb_of(pathology).rcb_class is None or agreement(pathology)
-
-
-@pytest.mark.parametrize(("baseline", "nadir", "found", "response"), [
-    (100, 40, 47, "PR"), (100, 40, 48, "PD"), (20, 20, 24, "SD"), (50, 50, 35, "PR"), (50, 50, 36, "SD"),
-    (50, 20, 0, "CR"), (100, 70, 84, "PD"),
-])  # fmt: skip
-def test_recist(baseline: float, nadir: float, found: float, response: str) -> None:
-    """Progression is 20 % and 5 mm over the nadir, response 30 % under the baseline."""
-    assert recist(baseline, nadir, found) == response

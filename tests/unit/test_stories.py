@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from neotorch.domain import events as ev
+from neotorch.domain.state import PatientState
+from neotorch.rules.queries import age_of, bucket
 from neotorch.rules.traces import rounds
 from tests.support import (
     SUBJECT,
@@ -31,8 +33,10 @@ from tests.support import (
 
 FOLDER = Path(__file__).parents[1] / "cases" / "stories"
 MORNING, NOON, EVENING = "00:30", "12:00", "23:00"
-EXPECTED = {"day", "phase", "title", "awaits", "visits", "queries", "notices", "endpoints", "worklist", "done"}
-EXPECTED |= {"deviations", "traces"}
+EXPECTED = {
+    "day", "phase", "title", "awaits", "visits", "queries", "notices", "endpoints", "worklist", "done", "ages", "heard",
+    "about", "deviations", "traces",
+}  # fmt: skip
 
 
 def read_stories() -> list[Any]:
@@ -125,7 +129,7 @@ def play(story: dict[str, Any], trial: Trial) -> None:
 def check(wanted: dict[str, Any], trial: Trial) -> None:
     """Hold what is against what the story expects on a day."""
     assert set(wanted) <= EXPECTED, f"a story cannot expect {set(wanted) - EXPECTED}"
-    _, due = trial.engine.duties(SUBJECT)
+    state, due = trial.engine.duties(SUBJECT)
     plan = trial.plan
     day = wanted["day"]
     find: dict[str, Callable[[], Any]] = {
@@ -139,13 +143,31 @@ def check(wanted: dict[str, Any], trial: Trial) -> None:
         "done": lambda: plan.done,
         "deviations": lambda: sorted(trial.open_deviations()),
         "traces": lambda: traces_as(wanted["traces"], trial),
+        "ages": lambda: {q: bucket(age_of(state.queries[f"{SUBJECT}/{q}"], str(ZONE), day)) for q in wanted["ages"]},
+        "heard": lambda: {q: heard_of(q, state) for q in wanted["heard"]},
+        "about": lambda: {q: about(q, day, trial) for q in wanted["about"]},
         "visits": lambda: visits_as(wanted["visits"], trial),
         "endpoints": lambda: endpoints_as(wanted["endpoints"], trial),
     }
     for name in ("queries", "notices", "worklist", "deviations"):
         if name in wanted:
             wanted = wanted | {name: sorted(wanted[name])}
+    for name in ("heard", "about"):
+        if name in wanted:
+            wanted = wanted | {name: {q: sorted(found) for q, found in wanted[name].items()}}
     assert {k: find[k]() for k in wanted} == wanted
+
+
+def heard_of(query: str, state: PatientState) -> list[str]:
+    """The roles that were told anything of a query."""
+    told = [k for k, t in state.notices.items() if t.sent and k.startswith(f"{SUBJECT}/{query}/")]
+    return sorted({k.rsplit("/", 2)[1] for k in told})
+
+
+def about(query: str, day: date, trial: Trial) -> list[str]:
+    """What went out on a day about a query."""
+    told = [k for k, at_ in trial.sent().items() if at_.astimezone(ZONE).date() == day]
+    return sorted(k.removeprefix(f"{query}/") for k in told if k.startswith(f"{query}/"))
 
 
 def visits_as(wanted: dict[str, Any], trial: Trial) -> dict[str, Any]:
