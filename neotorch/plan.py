@@ -90,9 +90,6 @@ def _what(event: ev.AnyLogged) -> str:  # noqa: C901 - one line per kind
             return f"{event.read} pathology"
         case ev.Recurrence():
             return f"{event.site} recurrence"
-        case ev.QueryOpened() | ev.QueryAnswered() | ev.QueryResolved():
-            word = event.type.removeprefix("query_")
-            return f"query {event.query.removeprefix(f'{event.subject}/')} {word},"
         case ev.AdverseEvent():
             return f"{'serious ' if event.serious else ''}adverse event G{event.grade}"
         case ev.DeviationAcknowledged():

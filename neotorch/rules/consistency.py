@@ -69,7 +69,7 @@ def _undecided(state: PatientState, study: Study, scan: ev.Imaging, told: Assess
     if check is None:
         return None
     for asked in check.forms:
-        for part in (p for (_, form), parts in state.forms.items() if form == asked.form for p in parts):
+        for part in _parts(state, asked.form):
             values = [v for n, v in part.items.items() if not asked.items or n in asked.items]
             taken = any(not isinstance(v, ev.NotAnswered) for v in values)  # a reason for no decision is no decision
             if taken and (part.visit == scan.visit or part.occurred >= scan.occurred):
@@ -96,15 +96,18 @@ def doses_without_labs(
     if check is None:
         return ()
     asked = {f.query for f in missing}
+    parts = [p for wanted in check.forms for p in _parts(state, wanted.form)]
     found = []
     for number, dose in state.cycles.items():
-        known = _asked_forms(dose, state, study, plans, asked)
         first = dose.occurred - timedelta(check.days(number))
-        lacks = [
-            item for wanted in check.forms if wanted.form not in known
-            for item in wanted.items or study.form_by_code[wanted.form].items
-            if not _taken(state, wanted.form, item, first, dose.occurred)
+        taken = {(p.form, item) for p in parts if first <= p.occurred <= dose.occurred for item in p.items}
+        absent = [
+            (wanted.form, item)
+            for wanted in check.forms for item in wanted.items or study.form_by_code[wanted.form].items
+            if (wanted.form, item) not in taken
         ]  # fmt: skip
+        known = _asked_forms(dose, state, study, plans, asked) if absent else set()
+        lacks = [item for form, item in absent if form not in known]
         if lacks:
             visit = study.cycle_visit(number)
             code = visit.code if visit else f"C{number}D1"
@@ -130,9 +133,9 @@ def _asked_forms(
     return forms
 
 
-def _taken(state: PatientState, form: str, item: str, first: date, last: date) -> bool:
-    parts = (p for (_, code), parts in state.forms.items() if code == form for p in parts)
-    return any(item in p.items and first <= p.occurred <= last for p in parts)
+def _parts(state: PatientState, form: str) -> list[ev.FormReceived]:
+    """Return all that was received of a form, at whatever visit."""
+    return [p for (_, code), parts in state.forms.items() if code == form for p in parts]
 
 
 def lost_appointments(state: PatientState, study: Study, plans: Sequence[VisitPlan]) -> tuple[Finding, ...]:

@@ -18,7 +18,9 @@ from neotorch.rules.schedule import Because
 KIND = "manual"
 KEY_MAX = 100
 """With role, channel and attempt behind it, the id of a notice's outcome has to fit into 240 characters."""
-OWN_WORDS = frozenset({"history", "survival", "imaging", "ADJUDICATION", "deviation", "pcr", "rcb", "rcb01", "efs"})
+OWN_WORDS = frozenset(
+    {"history", "survival", "imaging", "ADJUDICATION", "deviation", "gate", "sae", "pcr", "rcb", "rcb01", "efs"}
+)
 """What stands after the subject in the engine's own keys, besides visits."""
 
 

@@ -63,8 +63,10 @@ def _asked(  # noqa: PLR0917 - all six are what the query says
 def _too_old(  # noqa: PLR0917 - all six are what the rule is about
     plan: VisitPlan, due: Due, form: Form, sources: list[ev.Event], state: PatientState, study: Study
 ) -> Finding | None:
+    if due.within_days is None or not sources:
+        return None
     fresh_at = fresh_for(due, plan, state, study)
-    if due.within_days is None or fresh_at is None or not sources:
+    if fresh_at is None:
         return None
     newest = max(s.occurred for s in sources)
     if newest >= fresh_at.day - timedelta(due.within_days):
