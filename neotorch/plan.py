@@ -74,7 +74,7 @@ def fact_title(event: ev.AnyLogged, state: PatientState) -> str:
     return f"{_what(event)} {'corrected' if event.corrects else 'recorded'}"
 
 
-def _what(event: ev.AnyLogged) -> str:  # noqa: C901 - one line per kind
+def _what(event: ev.AnyLogged) -> str:
     match event:
         case ev.CycleGiven():
             return f"C{event.cycle}D1"
