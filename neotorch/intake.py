@@ -104,7 +104,7 @@ HINTS = {
 }
 ANSWER = "write a number, a text, true or false, or a status (not_done, unknown, not_applicable) with a reason"
 CODES = {
-    "subject": "write the subject code, such as NT-007; never a name",
+    "subject": "write the subject code of the study, never a name",
     "actor": "write a user code or a role, never a name",
 }
 

@@ -39,7 +39,7 @@ def story(
         "## Deviations",
         _deviations(state, duties),
         "## Endpoints",
-        _endpoints(values),
+        _endpoints(values, study),
         "## Timeline",
         _timeline(state),
     ]
@@ -221,13 +221,13 @@ def _deviations(state: PatientState, duties: Duties) -> str:
     return _table(("deviation", "grade", "on", "trace", "key"), rows) if rows else "The data show none."
 
 
-def _endpoints(values: PatientEndpoints) -> str:
+def _endpoints(values: PatientEndpoints, study: Study) -> str:
     rcb = values.rcb
     index = f"{rcb.rcb_class} ({rcb.index:.3f})" if rcb and rcb.index is not None else "none"
     rows = [
         ("pCR", values.pcr.answer.replace("_", " "), values.pcr.reason),
         ("RCB", index, rcb.reason if rcb else "no final report"),
-        ("RCB 0-1", values.rcb01.answer.replace("_", " "), values.rcb01.reason),
+        (study.endpoints.rcb01.name, values.rcb01.answer.replace("_", " "), values.rcb01.reason),
         ("EFS", values.efs_headline.removeprefix("EFS: "), values.efs.reason),
     ]  # fmt: skip
     return _table(("endpoint", "value", "why"), rows)

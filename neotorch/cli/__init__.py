@@ -12,7 +12,7 @@ from neotorch.domain.errors import NeotorchError
 
 app = cyclopts.App(
     name="neotorch",
-    help="Event-driven trial workflow engine: one durable Prefect run per patient, from consent to 3 years after.",
+    help="Event-driven trial workflow engine: one durable Prefect run per patient, from consent to the last follow-up.",
     version=__version__,
     result_action="return_value",
 )
@@ -30,7 +30,7 @@ COMMANDS = {
     "snooze": ("desk:snooze", "Put the reminders of an open matter off to a day."),
     "away": ("desk:away", "Somebody is away: their notices go to a deputy."),
     "release": ("desk:release", "Let held notices go."),
-    "endpoints": ("endpoints:endpoints", "pCR, RCB 0-1 and event-free survival."),
+    "endpoints": ("endpoints:endpoints", "pCR, low RCB classes and event-free survival."),
     "rcb": ("rcb:command", "Residual Cancer Burden for a table of specimens."),
     "km": ("km:command", "Kaplan-Meier for a table of times and events."),
     "explain": ("views:explain", "Why: what stands behind a key."),

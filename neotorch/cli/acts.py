@@ -74,8 +74,7 @@ def item_is_missing(engine: Engine) -> Act | None:
     number = plan.visit.cycle or 1
     facts = [_fact(engine, state, "cycle_given", on, plan.code, cycle=number, drugs=_drugs(engine, state, number))]
     items = _answers(engine, state, plan)
-    form = max(items, key=lambda f: len(items[f]) + 10 * ("ANC" in items[f]))  # neutrophils, if they are due at all
-    item = next(iter(items[form]))
+    form, item = _asked_before_a_dose(engine, items)
     del items[form][item]
     facts += [_form(engine, state, plan.code, on, f, answers) for f, answers in items.items() if answers]
     tale = f"{plan.code} of {state.subject}, held on {on}, is entered today: {len(facts) - 1} forms, without {item}."
@@ -114,7 +113,7 @@ def pathology_arrives(engine: Engine) -> Act | None:
         "ypt": "ypT0", "ypn": "ypN0", "d1_mm": 16.0, "d2_mm": 11.0, "cellularity_pct": 0.0, "in_situ_pct": 0.0,
         "nodes_positive": 0, "nodes_removed": 4, "largest_met_mm": 0.0, "miller_payne": 5,
     }  # fmt: skip
-    fact = _fact(engine, state, "pathology", engine.today(), "PATH", **report)
+    fact = _fact(engine, state, "pathology", engine.today(), "pathology", **report)
     assert state.surgery is not None
     tale = f"{state.subject}, operated on {state.surgery.occurred}: ypT0 ypN0, a scar of 16 x 11 mm, no cancer in it."
     return Act("A pathology report arrives", tale, (fact,), endpoints=True)
@@ -150,7 +149,7 @@ def surgery_date_is_corrected(engine: Engine) -> Act | None:
     on = surgery.occurred + timedelta(days)
     fields = {k: v for k, v in surgery.body.items() if k in ("breast", "axilla", "margin")}
     why = "the day of admission had been entered"
-    fact = _fact(engine, state, "surgery", on, "SURG-corrected", corrects=surgery.id, reason=why, **fields)
+    fact = _fact(engine, state, "surgery", on, "surgery-corrected", corrects=surgery.id, reason=why, **fields)
     tale = f"{state.subject} was operated on {on}, not on {surgery.occurred}.{tail}"
     return Act("A surgery's date is corrected", tale, (fact,))
 
@@ -229,6 +228,16 @@ def _answers(engine: Engine, state: PatientState, plan: VisitPlan) -> dict[str, 
         form.code: {i: value(rng, i, form.items[i]) for i in due.items or form.items}
         for due, form in forms if form.event is None
     }  # fmt: skip
+
+
+def _asked_before_a_dose(engine: Engine, items: dict[str, dict[str, Any]]) -> tuple[str, str]:
+    """Return the first value that the gate of a dose looks at and that is due, else the first of the longest form."""
+    safety = engine.study.safety
+    names = [c.value for gate in safety.dose_gates for c in gate.conditions] if safety else []
+    places = [safety.values[name] for name in names] if safety else []
+    longest = max(items, key=lambda form: len(items[form]))
+    due = [(p.form, p.item) for p in places if p.item in items.get(p.form, {})]
+    return due[0] if due else (longest, next(iter(items[longest])))
 
 
 def _drugs(engine: Engine, state: PatientState, number: int) -> list[dict[str, Any]]:

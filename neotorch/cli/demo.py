@@ -23,6 +23,7 @@ from cyclopts.validators import Number
 from neotorch.cli.endpoints import show
 from neotorch.cli.inbox import Inbox
 from neotorch.cli.output import out
+from neotorch.cli.simulate import played_study
 from neotorch.cli.up import Bars, steps
 from neotorch.domain.calendar import local_date
 from neotorch.domain.errors import BadInput
@@ -61,6 +62,7 @@ def demo(
         Port of the Prefect UI; 0: any free one.
     """
     began = time.monotonic()
+    played_study()
     folder = data_dir.expanduser().resolve()
     with _fresh(folder), Inbox(folder / "inbox") as inbox:
         _alone(folder)
@@ -165,7 +167,7 @@ async def _live(settings: Settings, bars: Bars, inbox: Inbox, *, began: float, l
         if stop.is_set():
             return
         show(engine.endpoints(), engine)
-        _addresses(running, settings, inbox, len(engine.worklist()))
+        _addresses(running, settings, inbox, engine)
         if leave:
             stop.set()
         else:
@@ -174,7 +176,8 @@ async def _live(settings: Settings, bars: Bars, inbox: Inbox, *, began: float, l
     await up(settings, on_ready=ready, on_progress=bars, stop=stop)
 
 
-def _addresses(running: Running, settings: Settings, inbox: Inbox, lines: int) -> None:
+def _addresses(running: Running, settings: Settings, inbox: Inbox, engine: Engine) -> None:
+    lines, somebody = len(engine.worklist()), engine.subjects()[0]
     ask = f"NEOTORCH_DATA_DIR={settings.data_dir} neotorch"
     rows: list[tuple[str, Any]] = [
         ("Prefect UI", running.ui),
@@ -184,8 +187,8 @@ def _addresses(running: Running, settings: Settings, inbox: Inbox, lines: int) -
             f"{inbox.folder}: {_many(len(inbox.mail.received), 'mail')}, {_many(len(inbox.web.received), 'web notice')}",
         ),
         (f"worklist ({lines})", f"{ask} worklist"),
-        ("one patient", f"{ask} patient NT-001"),
-        ("why", f"{ask} explain NT-001/pcr"),
+        ("one patient", f"{ask} patient {somebody}"),
+        ("why", f"{ask} explain {somebody}/pcr"),
     ]
     out.print()
     for what, where in rows:

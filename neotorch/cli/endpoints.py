@@ -15,13 +15,11 @@ from neotorch.domain.statistics import Interval
 from neotorch.engine import Engine
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, percent
 
-NAMES = {"pcr": "pCR (ypT0/Tis ypN0)", "rcb01": "RCB 0-1"}
-
 
 def endpoints(
     *, cut: str | None = None, as_of: str | None = None, json: Annotated[bool, Parameter(negative="")] = False
 ) -> int:
-    """Show pCR, RCB 0-1 and event-free survival with sets, intervals, methods and provenance.
+    """Show pCR, the share of low RCB classes and event-free survival with sets, intervals, methods and provenance.
 
     Parameters
     ----------
@@ -48,11 +46,12 @@ def show(result: TrialResult, engine: Engine) -> None:
     """Print the endpoint tables."""
     endpoints = engine.study.endpoints
     level = f"{100 * endpoints.pcr.level:.0f} %"
+    names = {"pcr": f"pCR ({endpoints.pcr.definition})", "rcb01": endpoints.rcb01.name}
     rows = [
-        (NAMES[p.name], p.set_name, f"{p.responders}/{p.n}", percent(p.interval), p.pending) for p in result.proportions
+        (names[p.name], p.set_name, f"{p.responders}/{p.n}", percent(p.interval), p.pending) for p in result.proportions
     ]
     header = ("endpoint", "set", "x/n", f"{level} Clopper-Pearson", "pending")
-    table(f"Primary endpoints, cut {result.cut}", header, rows, caption=endpoints.alpha_split)
+    table(f"Pathology endpoints, cut {result.cut}", header, rows, caption=endpoints.alpha_split)
     out.print("RCB classes: " + " · ".join(f"{k} {v}" for k, v in result.rcb_classes.items()), highlight=False)
     marks = [(f"day {days}", percent(at) if at else "not reached") for days, at in result.landmarks]
     counts = " · ".join(f"{k} {v}" for k, v in result.counts.items())

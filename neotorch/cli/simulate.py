@@ -21,7 +21,7 @@ from neotorch.domain.errors import BadInput
 from neotorch.domain.study import Study
 from neotorch.engine import utc_now
 from neotorch.settings import load_settings, load_study
-from neotorch.simulation import STAGES, Dated, stage_of
+from neotorch.simulation import STAGES, STUDY, Dated, stage_of
 from neotorch.simulation import simulate as make
 
 MOST = 2000
@@ -56,7 +56,7 @@ def simulate(
     """
     if json and not summary:
         raise BadInput("goes with --summary", "--json", "The events themselves are JSON Lines already.")
-    study = load_study(load_settings())
+    study = played_study()
     today = local_date(utc_now(), study.sites[0].time_zone)
     last = _day(until, today) if until else today - timedelta(days=1)
     with err.status(f"making a trial of {patients} patients"):
@@ -68,6 +68,17 @@ def simulate(
     elif out is not None:
         err.print(f"{len(dated)} events of {patients} patients up to {last} in {out}", highlight=False, markup=False)
     return 0
+
+
+def played_study() -> Study:
+    """Return the configured study if it is one that a synthetic trial can be made of; BadInput says if not."""
+    study = load_study(load_settings())
+    if study.id != STUDY:
+        raise BadInput(
+            f"a synthetic trial follows the schedule of {STUDY}, and {study.id} is configured", "simulate, demo",
+            "Leave NEOTORCH_STUDY and NEOTORCH_STUDY_FILE unset for it; all other commands work with any study.",
+        )  # fmt: skip
+    return study
 
 
 def _day(text: str, today: date) -> date:

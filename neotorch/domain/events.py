@@ -30,8 +30,10 @@ from neotorch.domain.dates import parse_date, parse_instant
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}$")]
 """A short code from the study file or a controlled list; no blanks, so no names and no free text."""
 EventId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/#@+-]{0,239}$")]
-SubjectId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,6}-[0-9]{2,6}$")]
-"""A subject code such as NT-007."""
+SUBJECT_CODE = r"^[A-Z0-9]{2,8}(-[A-Z0-9]{1,8})?-[0-9]{2,6}$"
+"""One or two short groups (study, site) and a running number, as trials number subjects; the study file narrows it."""
+SubjectId = Annotated[str, StringConstraints(pattern=SUBJECT_CODE)]
+"""A subject code such as NT-007 or 101-04-0012."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 """Free text. Stays in the log; never put into a notice, run name or artifact."""
 
@@ -48,6 +50,10 @@ Amount = Annotated[FiniteFloat, Field(ge=0), AfterValidator(_finite)]
 Percent = Annotated[FiniteFloat, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0, le=200)]
 Drug = Code
+CYCLES_MAX = 12
+EXTRA_CYCLES_MAX = 6
+CycleNumber = Annotated[int, Field(ge=1, le=CYCLES_MAX + EXTRA_CYCLES_MAX)]
+"""How many a study file may plan and allow beyond the plan; how many it does, its `cycles` section says."""
 
 
 ENGINE_ID = "engine:"
@@ -157,7 +163,7 @@ class Enrolment(Fact):
 
     type: Literal["enrolment"] = "enrolment"
     planned_start: IsoDate | None = None
-    """Planned date of C1D1, if already agreed."""
+    """Planned date of the first dose, if already agreed."""
     rank: ClassVar[int] = 4
 
 
@@ -179,7 +185,7 @@ class CycleGiven(Fact):
     """Day 1 of a cycle: `occurred` is the actual day 1, and the following visits hang on it."""
 
     type: Literal["cycle_given"] = "cycle_given"
-    cycle: Annotated[int, Field(ge=1, le=12)]
+    cycle: CycleNumber
     drugs: Annotated[list[DrugGiven], Field(min_length=1)]
     rank: ClassVar[int] = 10
 
@@ -188,7 +194,7 @@ class CycleDelayed(Fact):
     """The next cycle is put off to `until`."""
 
     type: Literal["cycle_delayed"] = "cycle_delayed"
-    cycle: Annotated[int, Field(ge=1, le=12)]
+    cycle: CycleNumber
     until: IsoDate
     cause: Code
     rank: ClassVar[int] = 9

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
 
 from neotorch.domain.checks import check_items
 from neotorch.domain.deviations import check_deviations
 from neotorch.domain.safety import check_safety
+from neotorch.domain.sourced import Words
 
 if TYPE_CHECKING:
     from neotorch.domain.study import Study, Visit
@@ -33,9 +37,8 @@ def check_references(study: Study) -> None:
                     )
     if study.cycles.clock_drug not in {d.code for d in study.drugs}:
         raise ValueError(f"cycles.clock_drug {study.cycles.clock_drug!r} is not under drugs")
-    extra = study.cycles.extra
-    if extra and extra.like not in {v.code for v in study.visits if v.cycle}:
-        raise ValueError(f"cycles.extra.like names {extra.like!r}, which is no day-1 visit")
+    _extra_cycles(study)
+    _every_language(study)
     check_items(study)
     _roles(study)
     if study.safety:
@@ -43,6 +46,47 @@ def check_references(study: Study) -> None:
     check_deviations(study)
     if circle := anchor_circle(study.visits):
         raise ValueError(f"visits hang on each other in a circle: {' on '.join(circle)}; anchor one of them elsewhere")
+
+
+def _extra_cycles(study: Study) -> None:
+    extra = study.cycles.extra
+    if extra is None:
+        return
+    if extra.like not in {v.code for v in study.visits if v.cycle}:
+        raise ValueError(f"cycles.extra.like names {extra.like!r}, which is no day-1 visit")
+    codes = {v.code for v in study.visits}
+    for number in range(study.cycles.count + 1, study.cycles_allowed + 1):
+        code = extra.code.replace("{n}", str(number))
+        if code in codes:
+            raise ValueError(
+                f"cycles.extra.code: extra cycle {number} would be called {code}, which is a visit already"
+            )
+
+
+def _every_language(study: Study) -> None:
+    """A site that reads Chinese is not told half of a notice in English."""
+    reader = next((s.code for s in study.sites if "zh" in s.languages), None)
+    if reader is None:
+        return
+    for where, words in _labels(study, ""):
+        if "zh" not in words.model_fields_set:
+            raise ValueError(f"{where}: {words.en!r} has no zh, and site {reader} reads zh; add it")
+
+
+def _labels(part: object, where: str) -> Iterator[tuple[str, Words]]:
+    """Yield every label below a part of the study file with its path."""
+    match part:
+        case Words():
+            yield where, part
+        case BaseModel():
+            for name in type(part).model_fields:
+                yield from _labels(getattr(part, name), f"{where}.{name}".lstrip("."))
+        case dict():
+            for key, value in part.items():
+                yield from _labels(value, f"{where}.{key}")
+        case list():
+            for n, value in enumerate(part):
+                yield from _labels(value, f"{where}[{n}]")
 
 
 def _forms_due(where: str, visit: Visit, study: Study) -> None:

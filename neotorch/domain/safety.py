@@ -108,10 +108,10 @@ class SurgeryGate(Sourced):
     visit: Code
     wash_outs: list[WashOut]
     conditions: list[AgedLimit]
-    immune_related_grade: Annotated[int, Field(ge=1, le=5)]
-    """No unresolved immune-related adverse event of this grade or above."""
-    restaging_within_days: Span
-    """Imaging after baseline is at most so many days old."""
+    immune_related_grade: Annotated[int, Field(ge=1, le=5)] | None
+    """No unresolved immune-related adverse event of this grade or above; null: not asked (no immunotherapy)."""
+    restaging_within_days: Span | None
+    """Imaging after baseline is at most so many days old; null: not asked."""
 
 
 class SaeReport(Sourced):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 
 class Model(BaseModel):
@@ -22,11 +22,16 @@ class Sourced(Model):
     """True where the registry entry does not state it."""
 
 
+def _english(data: dict[str, str]) -> str:
+    return data.get("en", "")
+
+
 class Words(Model):
     """A label in each language that a site may use."""
 
     en: str
-    zh: str
+    zh: str = Field(default_factory=_english)
+    """The English one where it is not given, which a study file may leave out only if none of its sites reads Chinese."""
 
     def in_(self, language: str) -> str:
         """Return the label in `language` ('en' or 'zh')."""

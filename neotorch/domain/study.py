@@ -25,7 +25,7 @@ from neotorch.domain.checks import Checks, OnlyIf
 from neotorch.domain.dates import parse_date
 from neotorch.domain.deviations import Deviations
 from neotorch.domain.efs import EfsMap
-from neotorch.domain.events import Code, Drug
+from neotorch.domain.events import CYCLES_MAX, EXTRA_CYCLES_MAX, Code, Drug
 from neotorch.domain.safety import Safety
 from neotorch.domain.sourced import Model, Sourced, Words
 from neotorch.domain.workdays import table
@@ -36,7 +36,7 @@ Phase = Literal["screening", "treatment", "surgery", "follow_up"]
 PHASES: tuple[Phase, ...] = ("screening", "treatment", "surgery", "follow_up")
 ANCHOR = re.compile(
     r"^(consent|planned_start|enrolment|surgery|pathology|progression|recurrence|last_cycle|last_dose|cycle\.\d{1,2}"
-    r"|last_dose\.[a-z_]+|visit\.[A-Za-z0-9_.+-]+)$"
+    r"|last_dose\.[A-Za-z0-9_.+-]+|visit\.[A-Za-z0-9_.+-]+)$"
 )
 
 
@@ -88,15 +88,19 @@ class DrugDefinition(Sourced):
 class ExtraCycles(Model):
     """Cycles that may be given beyond the planned ones; each has a day-1 visit like that of a planned one."""
 
-    most: Annotated[int, Field(ge=1, le=6)]
+    most: Annotated[int, Field(ge=1, le=EXTRA_CYCLES_MAX)]
     like: Code
     """Visit whose forms are due at an extra day 1."""
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,19}\{n\}[A-Za-z0-9_.+-]{0,15}$")] = (
+        "C{n}D1"
+    )
+    """Code of such a visit; {n} stands for the cycle's number."""
 
 
 class Cycles(Sourced):
     """The treatment course."""
 
-    count: Annotated[int, Field(ge=1, le=12)]
+    count: Annotated[int, Field(ge=1, le=CYCLES_MAX)]
     extra: ExtraCycles | None = None
     length_days: Annotated[int, Field(ge=7, le=42)]
     clock_drug: Drug
@@ -340,12 +344,17 @@ class PcrDefinition(Sourced):
 
 
 class RcbDefinition(Sourced):
-    """Share of patients with RCB-0 or RCB-I."""
+    """Share of patients with a low RCB class, e.g. RCB-0 or RCB-I."""
 
-    classes: list[Literal["RCB-0", "RCB-I", "RCB-II", "RCB-III"]]
+    classes: Annotated[list[Literal["RCB-0", "RCB-I", "RCB-II", "RCB-III"]], Field(min_length=1)]
     level: Annotated[float, Field(gt=0.5, lt=1)]
     interval: Literal["clopper-pearson"]
     frame_days: Annotated[int, Field(ge=1)]
+
+    @property
+    def name(self) -> str:
+        """What it is called, e.g. `RCB-0 or RCB-I`."""
+        return " or ".join(self.classes)
 
 
 class EfsDefinition(Sourced):
@@ -447,8 +456,9 @@ class Study(Model):
         like = self.visit_by_code[extra.like]
         before = [t.model_copy(update={"anchor": f"cycle.{number - 1}"}) for t in like.timing]
         label = Words(en=f"extra cycle {number} day 1", zh=f"追加第{number}周期第1天")
+        code = extra.code.replace("{n}", str(number))
         return like.model_copy(
-            update={"code": f"C{number}D1", "cycle": number, "timing": before, "label": label, "needs": "none"}
+            update={"code": code, "cycle": number, "timing": before, "label": label, "needs": "none"}
         )
 
     def site(self, code: str | None) -> Site:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from neotorch.domain.dates import parse_date, parse_instant
 from neotorch.domain.errors import NeotorchError
+from neotorch.domain.events import SUBJECT_CODE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,7 +31,7 @@ SUBJECT_MAX = 200
 LIST_MAX = 40
 LINES_MAX = 200
 
-_SUBJECT_CODE = re.compile(r"^[A-Z]{2,6}-[0-9]{2,6}$")
+_SUBJECT_CODE = re.compile(SUBJECT_CODE)
 _CODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}$")
 _RULE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:/#@+-]{0,159}$")
 _EN_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

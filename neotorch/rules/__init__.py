@@ -44,7 +44,7 @@ class Duties:
     later: tuple[datetime, ...]
     """Instants at which something more will be due, in order."""
     complete: bool
-    """The 3-year follow-up lies behind."""
+    """The last visit of the schedule lies behind."""
     clocks: tuple[Clock, ...] = ()
     """Reports of serious adverse events, owed or made."""
     judge: Callable[[], tuple[Gate, ...]] = field(default=tuple, repr=False, compare=False)

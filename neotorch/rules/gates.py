@@ -87,7 +87,7 @@ class _Chart:
 def dose_gates(state: PatientState, study: Study, on: date | None = None) -> tuple[Gate, ...]:
     """Return a gate per drug for every cycle given, as of its day 1, and with `on` for the next cycle as of that day.
 
-    Every drug has one, given or held: so the gate of a cycle without anlotinib says that none is planned.
+    Every drug has one, given or held: so the gate of a cycle for which a drug is not planned says so.
     """
     if study.safety is None:
         return ()
@@ -185,8 +185,10 @@ def _before_surgery(gate: SurgeryGate, day: date, chart: _Chart) -> Iterator[Con
         yield _washed_out(wash_out, day, chart)
     for limit in gate.conditions:
         yield _aged(limit, day, chart)
-    yield _immune_related(gate.immune_related_grade, day, chart)
-    yield _restaged(gate.restaging_within_days, day, chart)
+    if gate.immune_related_grade is not None:
+        yield _immune_related(gate.immune_related_grade, day, chart)
+    if gate.restaging_within_days is not None:
+        yield _restaged(gate.restaging_within_days, day, chart)
 
 
 def _aged(limit: AgedLimit, day: date, chart: _Chart) -> Condition:

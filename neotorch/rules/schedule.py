@@ -114,10 +114,17 @@ def treatment_end(state: PatientState, study: Study) -> Anchor | None:
 def _settled(state: PatientState, study: Study) -> tuple[date, str] | None:
     """Return the day from which it was settled that no further cycle would be given, and the event that says so."""
     last = state.cycles[max(state.cycles)] if state.cycles else None
-    if last and last.cycle >= study.cycles.count:
-        return last.occurred, last.id
+    return (last.occurred, last.id) if last and last.cycle >= study.cycles.count else _called_off(state, study)
+
+
+def _called_off(state: PatientState, study: Study) -> tuple[date, str] | None:
+    """Return the day from which no more of the treatment was to follow, and the event that says so.
+
+    A course that was given to its last cycle is not called off: what is due in the weeks of that cycle still is.
+    """
+    last = state.cycles[max(state.cycles)] if state.cycles else None
     skipped = [_skipped(n, state, study) for n in range(last.cycle + 1 if last else 1, study.cycles.count + 1)]
-    if all(skipped):  # the rest of the course was called off cycle by cycle
+    if skipped and all(skipped):  # the rest of the course was called off cycle by cycle
         return max((e.occurred, e.id) for e in skipped if e)
     stops: list[ev.Event] = [
         c for c in state.dose_changes if c.drug == study.cycles.clock_drug and c.action == "stopped"
@@ -218,15 +225,15 @@ def _last_dose(drug: str, state: PatientState, study: Study) -> Anchor | None:
 
 def visit_plans(state: PatientState, study: Study, today: date) -> tuple[VisitPlan, ...]:
     """Return every visit of the study file for this patient, in the file's order."""
-    phase, settled = journey(state, study), _settled(state, study)
+    phase, called_off = journey(state, study), _called_off(state, study)
     extra = [study.cycle_visit(n) for n in sorted({*state.cycles, *state.delays}) if n > study.cycles.count]
     last = max((n for n, v in enumerate(study.visits) if v.cycle), default=-1) + 1
     visits = [*study.visits[:last], *(v for v in extra if v), *study.visits[last:]]
-    return tuple(_plan(v, state, study, today, phase, settled[0] if settled else None) for v in visits)
+    return tuple(_plan(v, state, study, today, phase, called_off[0] if called_off else None) for v in visits)
 
 
 def _plan(  # noqa: PLR0917 - what a visit's status hangs on
-    visit: Visit, state: PatientState, study: Study, today: date, phase: Journey, settled: date | None
+    visit: Visit, state: PatientState, study: Study, today: date, phase: Journey, called_off: date | None
 ) -> VisitPlan:
     held = _held(visit, state)
     protocol, because = _window(visit, state, study)
@@ -238,7 +245,7 @@ def _plan(  # noqa: PLR0917 - what a visit's status hangs on
         status, because = "waived", _told("waived", state.waived[visit.code], study)
     elif visit.code in state.missed:
         status, because = "missed", _told("missed", state.missed[visit.code], study)
-    elif not _expected(visit, state, span, settled):
+    elif not _expected(visit, state, span, called_off):
         status = "not_expected"
     elif _overtaken(visit, state):
         status = "missed"
@@ -340,15 +347,17 @@ def _held(visit: Visit, state: PatientState) -> tuple[date, tuple[str, ...]] | N
     return (evidence[0].occurred, (evidence[0].id,)) if evidence else None
 
 
-def _expected(visit: Visit, state: PatientState, span: Window | None, settled: date | None) -> bool:
+def _expected(visit: Visit, state: PatientState, span: Window | None, called_off: date | None) -> bool:
     """A visit whose time had come before the journey took another way stays expected: it was held or missed.
 
-    `settled` is the day from which no further cycle was to be given, None while one is.
+    `called_off` is the day from which no more of the treatment was to follow, None where nobody said so.
     """
     match visit.needs:
         case "treatment":
             last = max((c.occurred for c in state.cycles.values()), default=date.min)
-            return settled is None or (span is not None and (span.opens <= last or span.status(settled) == "missed"))
+            return called_off is None or (
+                span is not None and (span.opens <= last or span.status(called_off) == "missed")
+            )
         case "before_surgery":
             return state.inoperable is None or (span is not None and span.closes < state.inoperable.occurred)
         case "surgery":

@@ -19,8 +19,10 @@ from neotorch.simulation.follow_up import after_treatment
 from neotorch.simulation.stages import STAGES, stage_of
 from neotorch.simulation.treatment import screening, treatment
 
-__all__ = ["STAGES", "Dated", "simulate", "stage_of"]
+__all__ = ["STAGES", "STUDY", "Dated", "simulate", "stage_of"]
 
+STUDY = "neotorch-breast03"
+"""Whose schedule is played: the visits, forms and drugs of this study stand in the code of this folder."""
 TRIES = 400
 """Journeys drawn for a place in the trial (say, cycle 3 today) before the last one is taken as it is."""
 
