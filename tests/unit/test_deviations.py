@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,28 @@ import yaml
 
 from neotorch.domain import events as ev
 from neotorch.domain.deviations import Deviations
+from neotorch.domain.study import Study
 from neotorch.rules import duties
 from neotorch.rules.departures import Deviation
-from neotorch.rules.deviations import deviations, turning_days
+from neotorch.rules.deviations import departures, turning_days
 from neotorch.rules.notices import Audience
-from neotorch.rules.schedule import Because, visit_plans
+from neotorch.rules.schedule import visit_plans
 from neotorch.rules.worklist import obligations
-from tests.support import START, SUBJECT, Trial, at, course, cycle, fact, forms, screened, state_of, study, surgery
+from tests.support import (
+    START,
+    SUBJECT,
+    ZONE,
+    Trial,
+    at,
+    course,
+    cycle,
+    fact,
+    forms,
+    screened,
+    state_of,
+    study,
+    surgery,
+)
 from tests.unit.test_stories import facts_of
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "deviations.yaml").read_text(encoding="utf-8"))
@@ -36,11 +49,11 @@ def told(lines: list[dict[Any, Any]]) -> list[ev.AnyFact]:
     return list(before.values())
 
 
-def shown(facts: list[ev.AnyFact], now: datetime, **others: Any) -> dict[str, Deviation]:
-    """Key without subject -> deviation."""
+def shown(facts: list[ev.AnyFact], now: datetime, rules: Study | None = None) -> dict[str, Deviation]:
+    """Key without subject -> deviation, by the study file that ships or by `rules`."""
     state = state_of(facts)
-    today = now.astimezone(UTC).date()
-    found = deviations(state, others.pop("study", study()), visit_plans(state, study(), today), now, **others)
+    file = rules or study()
+    found = departures(state, file, visit_plans(state, file, now.astimezone(ZONE).date()), now)
     assert len({d.key for d in found}) == len(found), "one deviation per key"
     return {d.key.removeprefix(f"{SUBJECT}/deviation/"): d for d in found}
 
@@ -61,86 +74,7 @@ def test_every_kind_of_the_study_file_has_a_case() -> None:
     """Nothing that the study file grades goes untested."""
     kinds = {key.split("/")[0] for case in CASES for key in case["expect"]}
     graded = {k.replace("_", "-") for k in Deviations.model_fields} - {"source", "assumption"}
-    assert graded == kinds | {"dose-gate", "sae-late"}, "these two are tested below"
-
-
-# ── gates and clocks ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-LAB = Because("gate.dose", "1.0", event_ids=("lab",))
-DEADLINE = at(START + 2 * DAY, "09:00")
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A condition as a gate gives it."""
-
-    name: str
-    verdict: str
-    because: Because = LAB
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A gate of C1D1."""
-
-    conditions: Sequence[Judged]
-    drug: str | None = "chemotherapy"
-    visit: str = "C1D1"
-    key: str = f"{SUBJECT}/gate/C1D1/chemotherapy"
-
-
-@dataclass(frozen=True)
-class Owed:
-    """A report that is owed."""
-
-    status: str
-    reported: datetime | None = None
-    event_id: str = "sae"
-    deadline: datetime = DEADLINE
-
-
-ANC = Judged("ANC", "not_met")
-GATES: list[Any] = [
-    pytest.param(Verdict([ANC, Judged("PLT", "met")]), {"dose-gate/C1D1/chemotherapy"}, id="given though not met"),
-    pytest.param(Verdict([Judged("ANC", "unknown")]), set(), id="not known: a query asks, nothing is claimed"),
-    pytest.param(Verdict([Judged("ANC", "met")]), set(), id="met"),
-    pytest.param(Verdict([ANC], visit="C2D1"), set(), id="of a cycle not given yet"),
-    pytest.param(Verdict([ANC], drug="anlotinib"), set(), id="of a drug that was held"),
-    pytest.param(
-        Verdict([Judged("delay", "not_met", Because("gate.dose.delay", "1.0"))]), set(), id="a kind of its own"
-    ),
-]
-
-
-@pytest.mark.parametrize(("gate", "keys"), GATES)
-def test_a_dose_given_although_its_gate_was_not_met(gate: Verdict, keys: set[str]) -> None:
-    """Only what was given counts, and only what was known not to be met."""
-    drugs = [{"drug": "chemotherapy"}, {"drug": "anlotinib", "status": "held"}]
-    found = shown([*screened(), cycle(1, START, drugs=drugs)], at(START), gates=[gate])
-    assert set(found) == keys
-    for one in found.values():
-        assert (one.grade, one.on, one.visit) == ("important", START, "C1D1")
-        assert one.because.event_ids == (f"{SUBJECT}.C1D1", "lab")
-        assert "ANC" in one.title
-
-
-CLOCKS: list[Any] = [
-    pytest.param(Owed("running"), None, id="time left"),
-    pytest.param(Owed("met", at(START + 2 * DAY, "09:00")), None, id="reported at the last minute"),
-    pytest.param(Owed("late", at(START + 2 * DAY, "12:00")), "safety report 3.0 h late", id="three hours late"),
-    pytest.param(Owed("late"), "safety report not in time and still owed", id="not reported"),
-]
-
-
-@pytest.mark.parametrize(("clock", "title"), CLOCKS)
-def test_a_safety_report_after_its_deadline(clock: Owed, title: str | None) -> None:
-    """Late is what came after the deadline, or has not come by then; the key stays when the event is corrected."""
-    event = fact("adverse_event", START, id="sae", term="rash", grade=3, serious=True)
-    again = fact("adverse_event", START, id="sae2", term="rash", grade=4, serious=True, corrects="sae", reason="x")
-    for facts, one in (([event], clock), ([event, again], Owed(clock.status, clock.reported, "sae2"))):
-        found = shown([*screened(), *facts], at(START + 3 * DAY), clocks=[one])
-        assert {k: d.title for k, d in found.items()} == ({"sae-late/sae": title} if title else {})
+    assert graded == kinds
 
 
 # ── grades ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,7 +110,7 @@ LATE = [*screened(), *course(2), *forms("IMG1", START + 41 * DAY), cycle(3, STAR
 )
 def test_the_study_file_grades(rule: dict[str, Any], grade: str | None) -> None:
     """By kind, by visit, by days outside the window; what does not count is not found."""
-    found = shown(LATE, at(START + 46 * DAY), study=graded(out_of_window=rule))
+    found = shown(LATE, at(START + 46 * DAY), graded(out_of_window=rule))
     assert {k: d.grade for k, d in found.items()} == ({"out-of-window/C3D1": grade} if grade else {})
 
 
@@ -184,7 +118,7 @@ def test_a_kind_switched_off_is_found_nowhere() -> None:
     """With `counts: false` throughout, no case shows anything."""
     off = {k: {"grade": "minor", "counts": False} for k in Deviations.model_fields if k not in ("source", "assumption")}
     for case in CASES:
-        assert shown(told(case["facts"]), at(case["day"]), study=graded(**off)) == {}
+        assert shown(told(case["facts"]), at(case["day"]), graded(**off)) == {}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["case"])
@@ -194,7 +128,7 @@ def test_time_alone_changes_something_on_turning_days_only(case: dict[str, Any])
     state, before = state_of(facts), None
     turning: set[date] = set()
     for on in (case["day"] + n * DAY for n in range(70)):
-        now = {(k, d.grade) for k, d in shown(facts, at(on)).items()}
+        now = {(k, d.grade) for k, d in shown(facts, at(on)).items() if d.kind != "sae-late"}  # that has a clock
         assert before in (None, now) or on in turning, on
         before, turning = now, turning_days(study(), visit_plans(state, study(), on), state)
 
