@@ -162,14 +162,18 @@ class House:
         self._count += 1
         return f"NT-{500 + self._count}"
 
-    def tell(self, subject: str) -> None:
-        """Record a screening with missing items and a serious adverse event: facts, queries, notices of three kinds."""
-        today = self.engine.today()
+    def tell(self, subject: str, *, reported: bool = False) -> None:
+        """Record a screening with missing items and a serious adverse event: facts, queries, notices of three kinds.
+
+        While its report is owed, a journey does not end, whatever else happens.
+        """
+        today, now = self.engine.today(), datetime.now(UTC).isoformat()
+        report = {"reported": now} if reported else {}
         held = today - timedelta(9)
         self._record(
             consent(today - timedelta(15), subject), *forms("SCR", held, subject, without=["CBC.ANC"]),
             fact("visit_held", held, subject, visit="SCR"),
-            fact("adverse_event", today, subject, term="COLITIS", grade=3, serious=True, aware=datetime.now(UTC).isoformat()),
+            fact("adverse_event", today, subject, term="COLITIS", grade=3, serious=True, aware=now, **report),
         )  # fmt: skip
 
     def tell_operated(self, subject: str) -> None:

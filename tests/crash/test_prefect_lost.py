@@ -26,7 +26,7 @@ def test_deleting_prefect_s_database_rebuilds_all_journeys_and_sends_nothing_twi
             for subject in subjects:
                 house.tell(subject)
             ended = house.new_subject()
-            house.tell(ended)
+            house.tell(ended, reported=True)
             house.tell_death(ended)
             before = {s: house.asleep(s) for s in subjects}
             until(lambda: [r for r in house.server.journeys() if r["state_type"] == "COMPLETED"], "the ended one")
