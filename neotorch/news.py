@@ -24,6 +24,8 @@ class News:
         """Events about the trial as a whole."""
         self.sent: Counter[tuple[str, date]] = Counter()
         """(channel, local day) -> messages that went out; what went out in a digest is not counted again."""
+        self.daily: Counter[date] = Counter()
+        """The same by local day."""
         self._trails: tuple[int, Mapping[str, NoticeTrail]] = (-1, {})
 
     def read(self, log: EventLog) -> News:
@@ -33,7 +35,9 @@ class News:
             if row.event.subject is None:
                 self.rows.append(row)
             if isinstance(row.event, ev.NoticeSent) and row.event.part_of is None:
-                self.sent[row.event.channel, local_date(row.event.at, self._zone)] += 1
+                day = local_date(row.event.at, self._zone)
+                self.sent[row.event.channel, day] += 1
+                self.daily[day] += 1
         return self
 
     @property

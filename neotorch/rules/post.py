@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -58,20 +57,20 @@ def next_digest(today: date, hour: int, zone: str, now: datetime, *, sent_today:
 
 
 def flood(
-    sent: Mapping[tuple[str, date], int], facts: Iterable[ev.AnyTrialFact], today: date, *, factor: float, floor: int
+    sent: Mapping[date, int], facts: Iterable[ev.AnyTrialFact], today: date, *, factor: float, floor: int
 ) -> Flood | None:
     """Return the newest day on which more than `factor` times the usual went out, unless it was released since.
 
-    `sent`: (channel, local day) -> notices. Usual is the median over the days with any notice in the 30 days before; it
+    `sent`: local day -> notices. Usual is the median over the days with any notice in the 30 days before; it
     takes five such days to say so, and `floor` notices a day are never too many.
     """
-    totals: Counter[date] = Counter()
-    for (_, day), count in sent.items():
-        totals[day] += count
+    many = [day for day, count in sent.items() if count >= floor]
+    if not many:
+        return None
     released = max((f.occurred for f in facts if isinstance(f, ev.NoticesReleased)), default=date.min)
-    for day in sorted((d for d in totals if released < d <= today and totals[d] >= floor), reverse=True):
-        before = [n for d, n in totals.items() if day - LOOK_BACK <= d < day]
+    for day in sorted((d for d in many if released < d <= today), reverse=True):
+        before = [n for d, n in sent.items() if day - LOOK_BACK <= d < day]
         usual = float(median(before)) if len(before) >= DAYS_NEEDED else 0.0
-        if usual and totals[day] > factor * usual:
-            return Flood(day, totals[day], usual)
+        if usual and sent[day] > factor * usual:
+            return Flood(day, sent[day], usual)
     return None

@@ -211,9 +211,9 @@ def test_an_absence_is_ended_early_by_correcting_it(tmp_path: Path, web: WebRece
 # ── far more than usual ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def days(*counts: int) -> dict[tuple[str, date], int]:
+def days(*counts: int) -> dict[date, int]:
     """So many notices on each of the last days, the last one being START."""
-    return {("crc", START - (len(counts) - 1 - n) * DAY): count for n, count in enumerate(counts)}
+    return {START - (len(counts) - 1 - n) * DAY: count for n, count in enumerate(counts)}
 
 
 FLOODS: list[Any] = [
@@ -226,7 +226,7 @@ FLOODS: list[Any] = [
 
 
 @pytest.mark.parametrize(("sent", "held"), FLOODS)
-def test_what_is_far_more_than_usual(sent: dict[tuple[str, date], int], held: bool) -> None:
+def test_what_is_far_more_than_usual(sent: dict[date, int], held: bool) -> None:
     """More than five times the median day, at least fifty, and held until somebody has let it go."""
     assert (flood(sent, [], START, factor=5, floor=50) is not None) is held
     assert flood(sent, [told("notices_released", START, reason="x")], START, factor=5, floor=50) is None
