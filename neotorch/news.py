@@ -26,6 +26,7 @@ class News:
         """(channel, local day) -> messages that went out; what went out in a digest is not counted again."""
         self.daily: Counter[date] = Counter()
         """The same by local day."""
+        self._facts: tuple[int, list[ev.AnyTrialFact]] = (-1, [])
         self._trails: tuple[int, Mapping[str, NoticeTrail]] = (-1, {})
 
     def read(self, log: EventLog) -> News:
@@ -43,7 +44,10 @@ class News:
     @property
     def facts(self) -> list[ev.AnyTrialFact]:
         """What was told about the trial and its people, without what was corrected."""
-        return effective(r.event for r in self.rows if isinstance(r.event, ev.TrialFact))
+        if self._facts[0] != len(self.rows):
+            told = effective(r.event for r in self.rows if isinstance(r.event, ev.TrialFact))
+            self._facts = len(self.rows), told
+        return self._facts[1]
 
     @property
     def trails(self) -> Mapping[str, NoticeTrail]:

@@ -351,7 +351,18 @@ class _Draft:
             self.facts.append(event)
         if isinstance(event, SEEN):
             self.lost = None  # seen or heard of again
-        match event:
+        match event:  # the most frequent kinds first
+            case ev.NoticeClaimed():
+                self.claims.setdefault(event.key, {})[event.attempt] = at
+            case ev.NoticeSent():
+                self.sent[event.key] = event
+            case ev.FormReceived():
+                self.forms.setdefault((event.visit, event.form), []).append(event)
+                self.first_form.setdefault(event.visit, event)
+            case ev.QueryRaised():
+                self.raised.setdefault(event.query, {})[event.round] = (event, at)
+            case ev.QueryClosed():
+                self.closed.setdefault(event.query, set()).add(event.round)
             case ev.Consent():
                 self.consent = self.consent or event
             case ev.Eligibility():
@@ -364,9 +375,6 @@ class _Draft:
                 self.delays[event.cycle] = event
             case ev.DoseChanged():
                 self.dose_changes.append(event)
-            case ev.FormReceived():
-                self.forms.setdefault((event.visit, event.form), []).append(event)
-                self.first_form.setdefault(event.visit, event)
             case ev.VisitHeld():
                 self.held.setdefault(event.visit, event)
             case ev.VisitMissed():
@@ -410,14 +418,6 @@ class _Draft:
                 self._death(event)
             case ev.QueryAnswered():
                 self.answers.setdefault(event.query, []).append(event)
-            case ev.QueryRaised():
-                self.raised.setdefault(event.query, {})[event.round] = (event, at)
-            case ev.QueryClosed():
-                self.closed.setdefault(event.query, set()).add(event.round)
-            case ev.NoticeClaimed():
-                self.claims.setdefault(event.key, {})[event.attempt] = at
-            case ev.NoticeSent():
-                self.sent[event.key] = event
             case ev.NoticeFailed():
                 self.failed.setdefault(event.key, {})[event.attempt] = event
             case (
