@@ -22,6 +22,9 @@ class Sourced(Model):
     """True where the registry entry does not state it."""
 
 
+Text = Annotated[str, StringConstraints(pattern=r"\S")]
+
+
 def _english(data: dict[str, str]) -> str:
     return data.get("en", "")
 
@@ -29,8 +32,8 @@ def _english(data: dict[str, str]) -> str:
 class Words(Model):
     """A label in each language that a site may use."""
 
-    en: str
-    zh: str = Field(default_factory=_english)
+    en: Text
+    zh: Text = Field(default_factory=_english)
     """The English one where it is not given, which a study file may leave out only if none of its sites reads Chinese."""
 
     def in_(self, language: str) -> str:

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
 from neotorch.domain.errors import NeotorchError
+from neotorch.domain.misfit import MisfitError, Place
 from neotorch.domain.study import Study
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: path and line (0: none), the value with what is wrong about it, and the way out."""
+
+    path: str
+    line: int
+    what: str
+    todo: str = ""
+
+    def __str__(self) -> str:
+        at = f"{self.path} (line {self.line}): " if self.line else f"{self.path}: " if self.path else ""
+        return f"{at}{self.what}" + (f"; {self.todo}" if self.todo else "")
 
 
 class StudyError(NeotorchError):
     """The study file is not usable."""
+
+    def __init__(self, what: str, where: str = "", todo: str = "", problems: Sequence[Problem] = ()) -> None:
+        super().__init__(what, where, todo)
+        self.problems = tuple(problems) or (Problem("", 0, what, todo),)
 
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -42,10 +62,12 @@ def read_study(text: str, name: str = "study file") -> Study:
         return Study.model_validate(data)
     except ValidationError as error:
         tree = yaml.compose(text, Loader=_LOADER)
-        problems = [f"{_path(e['loc'])} (line {_line(tree, e['loc'])}): {_words(e)}" for e in error.errors()]
-        raise StudyError(
-            "\n".join(problems), name, "mend these lines; a study file is used whole or not at all"
-        ) from None
+        problems = [
+            Problem(_path(place, data), _line(tree, place), what, todo)
+            for e in error.errors() for place, what, todo in _said(e)
+        ]  # fmt: skip
+        todo = "mend these lines; a study file is used whole or not at all"
+        raise StudyError("\n".join(map(str, problems)), name, todo, problems) from None
 
 
 def _twins(node: Any) -> Iterator[tuple[str, int]]:
@@ -62,6 +84,15 @@ def _twins(node: Any) -> Iterator[tuple[str, int]]:
             yield from _twins(value)
 
 
+def _said(error: Any) -> Iterator[tuple[Place, str, str]]:
+    """Yield place, fault and way out of each thing that one of pydantic's errors stands for."""
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, MisfitError):
+        yield from (((*error["loc"], *m.where), m.what, m.todo) for m in cause.found)
+    else:
+        yield error["loc"], _words(error), ""
+
+
 def _words(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
@@ -71,12 +102,30 @@ def _words(error: Any) -> str:
     return f"{message} (found {error['input']!r})" if not isinstance(error["input"], dict | list) else message
 
 
-def _path(loc: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+def path_in(study: Study, place: Place) -> str:
+    """Return a place in a study as people write it."""
+    return _path(place, study)
+
+
+def _path(place: Place, data: Any) -> str:
+    """Return the place as people write it; what has a code is named by it too, as in `visits[3] (C2D1).due[0]`."""
+    text = ""
+    for part in place:
+        data = _below(data, part)
+        code = _below(data, "code") if isinstance(part, int) else None
+        text += (f"[{part}]" if isinstance(part, int) else f".{part}") + (f" ({code})" if code else "")
     return text.lstrip(".") or "the file as a whole"
 
 
-def _line(node: Any, loc: tuple[int | str, ...]) -> int:
+def _below(data: Any, part: int | str) -> Any:
+    if isinstance(data, dict):
+        return data.get(part)
+    if isinstance(data, list):
+        return data[part] if isinstance(part, int) and part < len(data) else None
+    return getattr(data, str(part), None)
+
+
+def _line(node: Any, loc: Place) -> int:
     line: int = node.start_mark.line + 1
     for part in loc:
         if isinstance(node, yaml.MappingNode):

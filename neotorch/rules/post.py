@@ -23,11 +23,18 @@ class Flood:
     count: int
     usual: float
 
+    @property
+    def what(self) -> str:
+        """What happened."""
+        return f"{self.count} notices went out on {self.day}, usual are {self.usual:g} a day; what can wait is held"
+
+    @property
+    def todo(self) -> str:
+        """What a person has to do."""
+        return "look at what went out and why, then let the rest go: neotorch release --reason ..."
+
     def __str__(self) -> str:
-        return (
-            f"{self.count} notices went out on {self.day}, usual are {self.usual:g} a day; what can wait is held until "
-            "somebody has looked at it: neotorch release --reason ..."
-        )
+        return f"{self.what}; {self.todo}"
 
 
 def effective(facts: Iterable[ev.AnyTrialFact]) -> list[ev.AnyTrialFact]:
