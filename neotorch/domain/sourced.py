@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 
 class Model(BaseModel):
@@ -22,7 +22,13 @@ class Sourced(Model):
     """True where the registry entry does not state it."""
 
 
-Text = Annotated[str, StringConstraints(pattern=r"\S")]
+def _said(value: str) -> str:
+    if not value.strip():
+        raise ValueError("nothing is said; give the words")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_said)]
 
 
 def _english(data: dict[str, str]) -> str:
