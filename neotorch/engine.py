@@ -337,7 +337,7 @@ class Engine:
             return Admission(fact, "refused" if refusals else "recorded", refusals)
         site = state.site or getattr(fact, "site", None)
         today = self.today(site if isinstance(site, str) else None)
-        versions = self._protocols.drafted(told, self.head()) if told else self.versions()
+        versions = self._protocols.drafted(told, self.clock()) if told else self.versions()
         # entered under what is in force at the site, which may be new with it
         entered = versions.at_site(fact.site, fact.occurred) if isinstance(fact, ev.Consent) else None
         refusals = admit(fact, state, entered or versions.for_patient(state), today)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -32,11 +32,12 @@ class Protocols:
             self.last = self._versions(rows)
         return self.last
 
-    def drafted(self, told: Sequence[ev.AnyTrialFact], after: int) -> Versions:
-        """Return what is in force once facts about the trial are recorded that are to come `after` a log position."""
+    def drafted(self, told: Sequence[ev.AnyTrialFact], now: datetime) -> Versions:
+        """Return what is in force once these facts about the trial are recorded `now`."""
+        last = max((r.seq for r in self.last.rows), default=0)
         rows = [
-            ev.Recorded.model_construct(seq=n, recorded_at=datetime.now(UTC), event=f, prev_hash="", hash="")
-            for n, f in enumerate(told, after + 1)
+            ev.Recorded.model_construct(seq=n, recorded_at=now, event=f, prev_hash="", hash="")
+            for n, f in enumerate(told, last + 1)
         ]
         return self._versions((*self.last.rows, *_about(rows)))
 

@@ -47,7 +47,7 @@ def amend(file: Path, /, *, site: str, since: str = "", actor: str = "site", jso
     version = {"version": study.version}
     adoption: dict[str, Any] = {
         "type": "protocol_amended", "id": f"protocol/{study.version}", "amends": engine.versions().newest.version,
-        "definition": definition(study),
+        "definition": study.definition,
     }  # fmt: skip
     activation = {"type": "amendment_activated", "site": site}
     known = engine.versions().adopted.get(study.version)
@@ -112,18 +112,13 @@ def read_amendment(engine: Engine, file: Path) -> Study:
     if study.amendment is None:
         raise StudyError("no amendment: it does not say what it amends", file.name, "see docs/amendments.md")
     known = versions.adopted.get(study.version)
-    if known and definition(known) != definition(study):
+    if known and known.definition != study.definition:
         todo = "what was adopted stays as it is; give the change the next version"
         raise StudyError(f"version {study.version} was adopted with other content", file.name, todo)
     if not known and study.amendment.amends != versions.newest.version:
         todo = f"amend {versions.newest.version}"
         raise StudyError(f"amends {study.amendment.amends}, which is not the newest version", file.name, todo)
     return study
-
-
-def definition(study: Study) -> dict[str, Any]:
-    """Return a study's whole content as plain values: what the log keeps of it."""
-    return study.model_dump(mode="json", exclude_unset=True)
 
 
 def _amends(found: Preview) -> str:

@@ -471,6 +471,11 @@ class Study(Model):
         return found
 
     @property
+    def definition(self) -> dict[str, Any]:
+        """The whole content as plain values, from which the study can be made again: what the log keeps of a version."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    @property
     def eras(self) -> tuple[Era, ...]:
         """What to judge dated facts by: whoever moved to an amended protocol is judged by the one of the day."""
         return self._eras or (Era(None, self),)

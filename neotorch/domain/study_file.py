@@ -69,7 +69,7 @@ def _amended(data: dict[str, Any], name: str, older: Callable[[str], Study] | No
     if older is None:
         raise StudyError(f"amends version {amends}, which is not at hand", name, "keep both files in one folder")
     try:
-        return amended(older(amends).model_dump(mode="json", exclude_unset=True), data)
+        return amended(older(amends).definition, data)
     except ValueError as error:
         raise StudyError(str(error), name, f"see docs/amendments.md; {amends} stays as it is") from None
 

@@ -13,7 +13,6 @@ import yaml
 from pydantic import BaseModel
 
 import neotorch
-from neotorch.cli.amend import definition
 from neotorch.domain import events as ev
 from neotorch.domain.study import Study
 from neotorch.domain.study_file import StudyError, read_study
@@ -23,9 +22,10 @@ from neotorch.settings import Settings, load_study
 from tests.support import (
     CLEAN,
     START,
-    STUDY_ID,
     SUBJECT,
     Trial,
+    activated,
+    adopted,
     at,
     consent,
     course,
@@ -59,25 +59,6 @@ def older(version: str) -> Study:
 def amendment(text: str, head: str = HEAD) -> Study:
     """An amendment of 1.0 that says `text`."""
     return read_study(head + text, "1.1.yaml", older)
-
-
-def trial_fact(kind: str, on: date, **fields: Any) -> ev.AnyTrialFact:
-    """A fact about the trial."""
-    return ev.TRIAL_FACT.validate_python({"type": kind, "study": STUDY_ID, "occurred": on, **fields})
-
-
-def adopted(new: Study, on: date) -> ev.AnyTrialFact:
-    """The adoption of a version."""
-    assert new.amendment
-    body = {"version": new.version, "amends": new.amendment.amends, "definition": definition(new)}
-    return trial_fact("protocol_amended", on, id=f"protocol/{new.version}", **body)
-
-
-def activated(version: str, on: date, site: str = "S01", **fields: Any) -> ev.AnyTrialFact:
-    """The activation of a version at a site."""
-    return trial_fact(
-        "amendment_activated", on, **{"id": f"active/{version}/{site}", "version": version, "site": site, **fields}
-    )
 
 
 def agreed(on: date, version: str = "1.1", subject: str = SUBJECT, **fields: Any) -> ev.AnyFact:
@@ -202,7 +183,7 @@ def test_who_has_not_been_asked_becomes_a_query_and_the_answer_closes_it(tmp_pat
 
 def test_other_sites_keep_their_version(tmp_path: Path) -> None:
     """An amendment is in force where it was approved; a site that it adds takes patients from its own activation on."""
-    site = definition(study())["sites"][0] | {"code": "S02"}
+    site = study().definition["sites"][0] | {"code": "S02"}
     new = amendment(yaml.safe_dump({"sites": [site]}))
     trial = amended(tmp_path, new, START)
     other = consent(START, "NT-002").model_copy(update={"site": "S02"})
@@ -332,7 +313,7 @@ def test_a_visit_taken_away_stays_with_those_who_had_it(tmp_path: Path) -> None:
 
 def test_doses_are_judged_by_the_rules_of_their_day(tmp_path: Path) -> None:
     """A limit raised by an amendment makes no deviation of a dose given before; one given after is held to it."""
-    body = definition(study())
+    body = study().definition
     gates = json.loads(
         json.dumps(body["safety"]["dose_gates"]).replace(
             '"value": "ANC", "at_least": 1.5', '"value": "ANC", "at_least": 9'
