@@ -150,7 +150,7 @@ def tell(engine: Engine, bodies: Sequence[dict[str, Any]], reason: str, actor: s
         found = [{"id": a.fact.id, "outcome": a.outcome} for a in admissions]
         print_json({"recorded": found, "faults": [f.as_dict() for f in faults]})
     for fault in () if json else faults:
-        err.print(f"{fault.field}: {fault.what}; {fault.todo}", markup=False, highlight=False)
+        err.print(f"{fault.field}: {fault.what}; {fault.todo}", markup=False, highlight=False, soft_wrap=True)
     for admission in () if json else admissions:
         if admission.outcome != "refused":
             out.print(f"{admission.outcome}: {admission.fact.id}", markup=False, highlight=False)

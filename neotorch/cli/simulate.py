@@ -80,7 +80,12 @@ def simulate(
     if summary:
         _summary(dated, study, last, as_json=json)
     elif out is not None:
-        err.print(f"{len(dated)} events of {patients} patients up to {last} in {out}", highlight=False, markup=False)
+        err.print(
+            f"{len(dated)} events of {patients} patients up to {last} in {out}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     return 0
 
 

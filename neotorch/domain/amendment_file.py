@@ -30,7 +30,7 @@ def amended(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
 
 def _removals(removed: Any) -> Sequence[tuple[str, list[str]]]:
     if not isinstance(removed, dict) or not all(isinstance(codes, list) for codes in removed.values()):
-        raise ValueError(f"remove: name what goes, list by list, such as {{visits: [C1D8]}}; found {removed!r}")
+        raise ValueError(f"remove: name what goes, list by list, such as {{visits: [CODE]}}; found {removed!r}")
     unknown = next((name for name in removed if name not in CODED), None)
     if unknown:
         raise ValueError(f"remove.{unknown}: only {', '.join(CODED)} can lose entries; change other parts in place")
