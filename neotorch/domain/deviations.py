@@ -106,10 +106,11 @@ class Deviations(_Model):
 
 def check_deviations(study: Study) -> Iterator[Misfit]:
     """Yield the visits and forms of the section that the study file does not have."""
-    extra = (study.cycle_visit(n) for n in range(study.cycles.count + 1, study.cycles_allowed + 1))
-    known = {"visits": {v.code for v in (*study.visits, *extra) if v}, "forms": {f.code for f in study.forms}}
+    visits, forms, extra = {v.code for v in study.visits}, {f.code for f in study.forms}, study.cycles.extra
+    if extra:
+        visits |= {extra.code_of(n) for n in range(study.cycles.count + 1, study.cycles_allowed + 1)}
     for kind in Deviations.model_fields:
         for code in getattr(getattr(study.deviations, kind), "visits", ()):
-            yield from unknown(("deviations", kind, "visits", code), "visit", code, known["visits"], "visits")
+            yield from unknown(("deviations", kind, "visits", code), "visit", code, visits, "visits")
     for n, code in enumerate(study.deviations.consent_late.routine_forms):
-        yield from unknown(("deviations", "consent_late", "routine_forms", n), "form", code, known["forms"], "forms")
+        yield from unknown(("deviations", "consent_late", "routine_forms", n), "form", code, forms, "forms")

@@ -68,7 +68,7 @@ def _extra_cycles(study: Study) -> Iterator[Misfit]:
         yield Misfit(("cycles", "extra", "like"), what, "name the visit of day 1 of a cycle")
     codes = {v.code for v in study.visits}
     for number in range(study.cycles.count + 1, study.cycles_allowed + 1):
-        code = extra.code.replace("{n}", str(number))
+        code = extra.code_of(number)
         if code in codes:
             what = f"extra cycle {number} would be called {code}, which is a visit already"
             yield Misfit(("cycles", "extra", "code"), what, "give extra cycles another code")

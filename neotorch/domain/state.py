@@ -132,6 +132,8 @@ class PatientState:
     pathologies: tuple[ev.Pathology, ...] = ()
     progressions: tuple[ev.Progression, ...] = ()
     recurrences: tuple[ev.Recurrence, ...] = ()
+    reconsents: tuple[ev.Reconsent, ...] = ()
+    """Answers to amended protocols, in order."""
     withdrawal: ev.Withdrawal | None = None
     lost: ev.LostToFollowUp | None = None
     death: ev.Death | None = None
@@ -220,6 +222,7 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
         pathologies=tuple(draft.pathologies),
         progressions=tuple(draft.progressions),
         recurrences=tuple(draft.recurrences),
+        reconsents=tuple(draft.reconsents),
         withdrawal=draft.withdrawal,
         lost=draft.lost,
         death=draft.death,
@@ -335,6 +338,7 @@ class _Draft:
         self.pathologies: list[ev.Pathology] = []
         self.progressions: list[ev.Progression] = []
         self.recurrences: list[ev.Recurrence] = []
+        self.reconsents: list[ev.Reconsent] = []
         self.withdrawal: ev.Withdrawal | None = None
         self.lost: ev.LostToFollowUp | None = None
         self.death: ev.Death | None = None
@@ -409,6 +413,8 @@ class _Draft:
                 self.progressions.append(event)
             case ev.Recurrence():
                 self.recurrences.append(event)
+            case ev.Reconsent():
+                self.reconsents.append(event)
             case ev.Withdrawal():
                 if self.withdrawal is None or (event.scope == "study" and self.withdrawal.scope == "treatment"):
                     self.withdrawal = event
@@ -423,7 +429,7 @@ class _Draft:
             case (
                 ev.Contact() | ev.DiseaseAssessment() | ev.Imaging() | ev.AdverseEvent() | ev.SecondPrimary()
                 | ev.NewTherapy() | ev.Retraction() | ev.EndpointsRecalculated() | ev.Incident()
-                | ev.Absence() | ev.NoticesReleased()
+                | ev.Absence() | ev.NoticesReleased() | ev.ProtocolAmended() | ev.AmendmentActivated()
             ):  # fmt: skip
                 pass  # read from the facts where needed, or about the trial
 

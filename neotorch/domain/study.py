@@ -7,6 +7,8 @@ anchor fact; windows are inclusive. A problem in the file is reported with its p
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
@@ -16,6 +18,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PrivateAttr,
     StringConstraints,
     field_validator,
     model_validator,
@@ -25,7 +28,7 @@ from neotorch.domain.checks import Checks, OnlyIf
 from neotorch.domain.dates import parse_date
 from neotorch.domain.deviations import Deviations
 from neotorch.domain.efs import EfsMap
-from neotorch.domain.events import CYCLES_MAX, EXTRA_CYCLES_MAX, Code, Drug
+from neotorch.domain.events import CYCLES_MAX, EXTRA_CYCLES_MAX, Code, Drug, StudyVersion
 from neotorch.domain.safety import Safety
 from neotorch.domain.sourced import Model, Sourced, Words
 from neotorch.domain.workdays import table
@@ -95,6 +98,10 @@ class ExtraCycles(Model):
         "C{n}D1"
     )
     """Code of such a visit; {n} stands for the cycle's number."""
+
+    def code_of(self, number: int) -> str:
+        """Return the code of an extra cycle's day-1 visit."""
+        return self.code.replace("{n}", str(number))
 
 
 class Cycles(Sourced):
@@ -412,11 +419,38 @@ class Endpoints(Model):
     """What is said beside two primary endpoints without a stated split of alpha."""
 
 
+class Amendment(Sourced):
+    """What makes a version an amendment of the one before."""
+
+    amends: StudyVersion
+    reason: str
+    reconsent: bool = True
+    """Whether a patient moves on re-consent; if not, all of a site's patients move on the day it is activated there."""
+
+
+@dataclass(frozen=True)
+class Era:
+    """The rules that a patient was under from a day on (None: from the beginning), until the next era."""
+
+    since: date | None
+    rules: Study
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An amendment in force at a patient's site to which the patient has not been asked to consent yet."""
+
+    version: str
+    since: date
+    event_id: str
+
+
 class Study(Model):
-    """A whole study file."""
+    """A whole study file; or, for a patient who has moved from one version to another, what holds for them."""
 
     id: Code
-    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
+    version: StudyVersion
+    amendment: Amendment | None = None
     valid_from: Annotated[date, BeforeValidator(parse_date)]
     title: Words
     short_title: str
@@ -435,6 +469,10 @@ class Study(Model):
     safety: Safety | None = None
     deviations: Deviations = Deviations()
 
+    _eras: tuple[Era, ...] = PrivateAttr(default=())
+    _offers: tuple[Offer, ...] = PrivateAttr(default=())
+    _older: dict[str, str] = PrivateAttr(default_factory=dict)
+
     @field_validator("subject_pattern")
     @classmethod
     def _is_pattern(cls, value: str) -> str:
@@ -450,6 +488,43 @@ class Study(Model):
 
         check_references(self)
         return self
+
+    def for_patient(
+        self, eras: Sequence[Era] = (), offers: Sequence[Offer] = (), older: Mapping[str, str] | None = None,
+        **parts: Any,
+    ) -> Study:  # fmt: skip
+        """Return these rules as they hold for one patient: `parts` replaced; `older` says which visit has whose rules."""
+        found = Study.model_construct(**{name: getattr(self, name) for name in Study.model_fields} | parts)
+        found._eras, found._offers, found._older = tuple(eras), tuple(offers), dict(older or {})  # noqa: SLF001 - its own
+        return found
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The whole content as plain values, from which the study can be made again: what the log keeps of a version."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def eras(self) -> tuple[Era, ...]:
+        """What to judge dated facts by: whoever moved to an amended protocol is judged by the one of the day."""
+        return self._eras or (Era(None, self),)
+
+    def on(self, day: date) -> Study:
+        """Return the rules that the patient was under on a day."""
+        return next((e.rules for e in reversed(self.eras) if e.since is None or e.since <= day), self)
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """Amendments that the patient is to be asked to consent to."""
+        return self._offers
+
+    @property
+    def older(self) -> Mapping[str, str]:
+        """Visit -> the earlier version that it is held by, also of those that an amendment took away."""
+        return self._older
+
+    def version_of(self, visit: str) -> str:
+        """Return the version that a visit is held by: what lay behind when a patient moved keeps its own."""
+        return self._older.get(visit, self.version)
 
     @cached_property
     def form_by_code(self) -> dict[str, Form]:
@@ -486,7 +561,7 @@ class Study(Model):
         like = self.visit_by_code[extra.like]
         before = [t.model_copy(update={"anchor": f"cycle.{number - 1}"}) for t in like.timing]
         label = Words(en=f"extra cycle {number} day 1", zh=f"追加第{number}周期第1天")
-        code = extra.code.replace("{n}", str(number))
+        code = extra.code_of(number)
         return like.model_copy(
             update={"code": code, "cycle": number, "timing": before, "label": label, "needs": "none"}
         )

@@ -11,7 +11,7 @@ from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import ENDED, Journey, PatientState
 from neotorch.domain.study import Study
 from neotorch.rules.clocks import Clock, clock_notices, clock_wakes, sae_clocks
-from neotorch.rules.consistency import contradictions, doses_without_labs, lost_appointments
+from neotorch.rules.consistency import contradictions, doses_without_labs, lost_appointments, reconsents
 from neotorch.rules.departures import Deviation
 from neotorch.rules.deviations import departures, turning_days
 from neotorch.rules.gates import Gate, dose_gates, surgery_gate
@@ -118,6 +118,7 @@ def _by_facts(
     found = (
         *contradictions(state, study), *lost_appointments(state, study, plans), *missing,
         *doses_without_labs(state, study, plans, missing), *asked_by_people(state, study),
+        *reconsents(state, study),
     )  # fmt: skip
     return plans, phase, found
 

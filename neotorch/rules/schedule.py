@@ -163,7 +163,8 @@ def find_anchor(name: str, state: PatientState, study: Study) -> Anchor | None:
                 return Anchor("planned start", state.enrolment.planned_start, (state.enrolment.id,))
             return None
         case "visit":
-            held = _held(study.visit_by_code[which], state)
+            visit = study.visit_by_code.get(which)  # gone by an amendment for a patient who had not come to it
+            held = _held(visit, state) if visit else None
             return Anchor(which, *held) if held else None
         case "cycle":
             return _cycle(int(which), state, study)
@@ -235,16 +236,16 @@ def visit_plans(state: PatientState, study: Study, today: date) -> tuple[VisitPl
 def _plan(  # noqa: PLR0917 - what a visit's status hangs on
     visit: Visit, state: PatientState, study: Study, today: date, phase: Journey, called_off: date | None
 ) -> VisitPlan:
-    held = _held(visit, state)
+    held, version = _held(visit, state), study.version_of(visit.code)
     protocol, because = _window(visit, state, study)
     span, because = _appointment(visit, state, protocol, because)
     status: VisitStatus
     if held:
         status = "held"
     elif visit.code in state.waived:
-        status, because = "waived", _told("waived", state.waived[visit.code], study)
+        status, because = "waived", _told("waived", state.waived[visit.code], version)
     elif visit.code in state.missed:
-        status, because = "missed", _told("missed", state.missed[visit.code], study)
+        status, because = "missed", _told("missed", state.missed[visit.code], version)
     elif not _expected(visit, state, span, called_off):
         status = "not_expected"
     elif _overtaken(visit, state):
@@ -266,9 +267,9 @@ def _end_of_journey(state: PatientState) -> date:
     return min((e.occurred for e in ends if e), default=date.min)
 
 
-def _told(word: str, told: ev.Event, study: Study) -> Because:
+def _told(word: str, told: ev.Event, version: str) -> Because:
     detail = f"{word}, the site said on {told.occurred}"
-    return Because(f"visit.{word}", study.version, event_ids=(told.id,), detail=detail)
+    return Because(f"visit.{word}", version, event_ids=(told.id,), detail=detail)
 
 
 def _appointment(
@@ -290,6 +291,7 @@ def _appointment(
 
 
 def _window(visit: Visit, state: PatientState, study: Study) -> tuple[Window | None, Because]:
+    version = study.version_of(visit.code)
     delay = state.delays.get(visit.cycle) if visit.cycle and visit.cycle not in state.cycles else None
     for timing in visit.timing:
         anchor = _latest(timing.anchors, state, study)
@@ -308,9 +310,9 @@ def _window(visit: Visit, state: PatientState, study: Study) -> tuple[Window | N
             f"not before {f.day + timedelta(n.days)} ({n.days} d after {f.name} on {f.day})" for n, f in floors
         )
         ids = (*anchor.event_ids, *(i for _, f in floors for i in f.event_ids))
-        return span, Because("visit.window", study.version, anchor, timing, tuple(dict.fromkeys(ids)), detail)
+        return span, Because("visit.window", version, anchor, timing, tuple(dict.fromkeys(ids)), detail)
     names = " or ".join(" and ".join(t.anchors) for t in visit.timing)
-    return None, Because("visit.window", study.version, detail=f"waits for {names}")
+    return None, Because("visit.window", version, detail=f"waits for {names}")
 
 
 def _latest(names: tuple[str, ...], state: PatientState, study: Study) -> Anchor | None:
