@@ -23,6 +23,7 @@ from neotorch.domain.workdays import shifted
 from neotorch.rules.manual import KIND as MANUAL
 from neotorch.rules.missing import Finding
 from neotorch.rules.notices import Notice
+from neotorch.rules.wording import finding_words
 
 Bucket = Literal["0-7", "8-14", "15-30", ">30"]
 BUCKETS: tuple[Bucket, ...] = get_args(Bucket)
@@ -123,10 +124,8 @@ class _Open:
     def notice(self, what: str, state: str, *, roles: tuple[str, ...] | None = None) -> Notice:
         """Return a notice; `what` is the tail of its key. The words of a question are never in it."""
         finding, words = self.finding, {"raised": "notice", "asked": "notice", "reminder": "reminder"}
-        data: dict[str, object] = {
-            "subject": self.subject, "visit": finding.visit, "items": list(finding.items), "what": finding.title,
-            "state": state,
-        }  # fmt: skip
+        data: dict[str, object] = {"subject": self.subject, "what": finding.title, "state": state}
+        data |= finding_words(finding, self.study)
         if state in ("reminder", "escalated"):
             data["age_days"] = (local_date(self.now, self.zone) - self.raised).days
         if finding.kind == MANUAL:

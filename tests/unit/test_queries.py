@@ -101,7 +101,9 @@ def test_the_journey_wakes_by_itself_for_each_rung(trial: Trial) -> None:
     ("held", "every", "sent"),
     [
         pytest.param(date(2026, 2, 9), 7, {"reminder/1/7": date(2026, 2, 24)}, id="the Spring Festival"),
-        pytest.param(date(2026, 2, 9), 3, {"reminder/1/12": date(2026, 2, 24)}, id="several in one holiday: the newest"),
+        pytest.param(
+            date(2026, 2, 9), 3, {"reminder/1/12": date(2026, 2, 24)}, id="several in one holiday: the newest"
+        ),
         pytest.param(date(2026, 2, 20), 5, {"reminder/1/5": date(2026, 2, 28)}, id="a Saturday worked in exchange"),
         pytest.param(date(2026, 3, 2), 3, {"reminder/1/3": date(2026, 3, 9)}, id="a Sunday like any other"),
     ],
