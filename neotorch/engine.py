@@ -21,6 +21,7 @@ from neotorch.domain.errors import BadInput
 from neotorch.domain.state import PatientState, fold, with_effects
 from neotorch.domain.study import Study
 from neotorch.effects import Effects
+from neotorch.explanations import explain_key, explain_notice
 from neotorch.news import News
 from neotorch.notify import Channel, Notifier
 from neotorch.plan import (
@@ -50,7 +51,7 @@ from neotorch.rules.versions import Versions, reconsent_refusals
 from neotorch.rules.worklist import Obligation, held_back, obligations, stuck, urgency
 from neotorch.settings import Settings, load_settings, load_study
 from neotorch.store.log import EventLog
-from neotorch.stories import explain_deviation, explain_key, explain_notice, story
+from neotorch.stories import story
 
 __all__ = ["Admission", "Engine", "Recalculation", "crash_point", "current_engine"]
 
@@ -252,7 +253,7 @@ class Engine:
         subject = key.split("/", 1)[0]
         if subject in self.subjects():
             state, due = self.duties(subject, as_of=as_of)
-            return explain_deviation(key, state, due) or explain_key(key, state, due, self._values(subject, as_of))
+            return explain_key(key, state, due, self._values(subject, as_of), self.study_of(state, as_of=as_of))
         return self._explain_told(key, as_of)
 
     def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:
@@ -262,7 +263,8 @@ class Engine:
             return {}
         subject = event.event.subject
         if subject and key.endswith("/report"):
-            return explain_key(key, *self.duties(subject, as_of=as_of), self._values(subject, as_of))
+            state, due = self.duties(subject, as_of=as_of)
+            return explain_key(key, state, due, self._values(subject, as_of), self.study_of(state, as_of=as_of))
         trails = self.state(subject, as_of=as_of).notices if subject else fold_trial(self.log.read(known_at=as_of))
         return explain_notice(key, trails[key], event.event) if key in trails else {}
 

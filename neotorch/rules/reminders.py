@@ -180,3 +180,20 @@ def _moved(state: PatientState, study: Study, plan: VisitPlan, said: _Said | Non
     data = _visit_data(state, study, plan) | {"moved_from": before}
     roles = tuple(dict.fromkeys((*study.recipients.tell["moved"], *sorted(said.roles))))
     return Notice(key, "moved", f"{plan.code} moved", plan.because, data, roles=roles)
+
+
+def rungs(state: PatientState, study: Study, plan: VisitPlan) -> list[tuple[datetime, Rung]]:
+    """Return the ladder of a visit as it stands, with the instant of each rung; empty where the visit has no window."""
+    return _moments(state, study, plan, plan.window) if plan.window else []
+
+
+def rung_of(key: str) -> tuple[str, str, date] | None:
+    """Return (key of the visit, name of the rung, the day it tells of) of a reminder's key; None if it is none."""
+    visit, _, rest = key.rpartition("/")
+    visit, _, rung = visit.rpartition("/")
+    if not visit or not _DATED.match(f"{rung}/{rest}"):
+        return None
+    try:
+        return visit, rung, date.fromisoformat(rest)
+    except ValueError:  # no such day, or the second time that a day was told of
+        return None
