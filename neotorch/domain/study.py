@@ -515,6 +515,14 @@ class Study(Model):
 
     def cycle_visit(self, number: int) -> Visit | None:
         """Return the day-1 visit of a cycle; that of an extra one is made after the visit it is to be like."""
+        return self._cycle_visits.get(number)
+
+    @cached_property
+    def _cycle_visits(self) -> dict[int, Visit]:
+        numbers = {*range(1, self.cycles_allowed + 1), *(v.cycle for v in self.visits if v.cycle)}
+        return {n: v for n in numbers if (v := self._cycle_visit(n))}
+
+    def _cycle_visit(self, number: int) -> Visit | None:
         planned = next((v for v in self.visits if v.cycle == number), None)
         extra = self.cycles.extra
         if planned or extra is None or not self.cycles.count < number <= self.cycles_allowed:
