@@ -41,7 +41,7 @@ from neotorch.protocols import Protocols
 from neotorch.rules import Duties, duties
 from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_facts
 from neotorch.rules.desk import Refusal
-from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
+from neotorch.rules.endpoints import PatientEndpoints, TrialResult, hinges, patient_endpoints, trial_result
 from neotorch.rules.metrics import SiteQueries, metrics
 from neotorch.rules.notices import deliveries
 from neotorch.rules.post import Flood
@@ -106,7 +106,6 @@ class Engine:
         self.settings, self.log, self.notifier, self.clock = settings, log, notifier, clock
         self._protocols = Protocols(study)
         self._known: dict[str, _Known] = {}
-        self._endpoints: dict[str, tuple[int, date, Study, PatientEndpoints]] = {}
         self._news = News(study.sites[0].time_zone)
 
     @classmethod
@@ -434,13 +433,11 @@ class Engine:
     # ── endpoints ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def patient_endpoints(self, state: PatientState, cut: date) -> PatientEndpoints:
-        """Return one patient's endpoint values, kept until a new event or another cut."""
-        kept = self._endpoints.get(state.subject)
-        if kept and kept[:2] == (state.position, cut) and kept[2] is self.study:
-            return kept[3]
-        values = patient_endpoints(state, self.study, cut)
-        self._endpoints[state.subject] = (state.position, cut, self.study, values)
-        return values
+        """Return one patient's endpoint values, worked out anew only for what they hang on."""
+        study = self.study
+        return state.once(
+            "endpoints", (study, *hinges(state, study, cut)), lambda: patient_endpoints(state, study, cut)
+        )
 
     def endpoints(
         self, *, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None

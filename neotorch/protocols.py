@@ -21,15 +21,17 @@ class Protocols:
     def __init__(self, base: Study) -> None:
         """`base`: the version that the settings name, which the log began with."""
         self._read: dict[str, Study] = {}
+        self._looked_at = 0
         self._then: tuple[tuple[datetime | None, int | None, int], Versions] | None = None
         self.last = Versions(base)
         """What was in force when anybody last looked."""
 
     def now(self, news: News) -> Versions:
         """Return what is in force by the newest news."""
-        rows = _about(news.rows)
-        if rows != self.last.rows:
-            self.last = self._versions(rows)
+        if self._looked_at != len(news.rows):
+            self._looked_at, rows = len(news.rows), _about(news.rows)
+            if rows != self.last.rows:
+                self.last = self._versions(rows)
         return self.last
 
     def drafted(self, told: Sequence[ev.AnyTrialFact], now: datetime) -> Versions:

@@ -18,7 +18,6 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    PrivateAttr,
     StringConstraints,
     field_validator,
     model_validator,
@@ -469,10 +468,6 @@ class Study(Model):
     safety: Safety | None = None
     deviations: Deviations = Deviations()
 
-    _eras: tuple[Era, ...] = PrivateAttr(default=())
-    _offers: tuple[Offer, ...] = PrivateAttr(default=())
-    _older: dict[str, str] = PrivateAttr(default_factory=dict)
-
     @field_validator("subject_pattern")
     @classmethod
     def _is_pattern(cls, value: str) -> str:
@@ -495,7 +490,7 @@ class Study(Model):
     ) -> Study:  # fmt: skip
         """Return these rules as they hold for one patient: `parts` replaced; `older` says which visit has whose rules."""
         found = Study.model_construct(**{name: getattr(self, name) for name in Study.model_fields} | parts)
-        found._eras, found._offers, found._older = tuple(eras), tuple(offers), dict(older or {})  # noqa: SLF001 - its own
+        vars(found).update(eras=tuple(eras) or found.eras, offers=tuple(offers), older=dict(older or {}))
         return found
 
     @property
@@ -503,28 +498,28 @@ class Study(Model):
         """The whole content as plain values, from which the study can be made again: what the log keeps of a version."""
         return self.model_dump(mode="json", exclude_unset=True)
 
-    @property
+    @cached_property
     def eras(self) -> tuple[Era, ...]:
         """What to judge dated facts by: whoever moved to an amended protocol is judged by the one of the day."""
-        return self._eras or (Era(None, self),)
+        return (Era(None, self),)
 
     def on(self, day: date) -> Study:
         """Return the rules that the patient was under on a day."""
         return next((e.rules for e in reversed(self.eras) if e.since is None or e.since <= day), self)
 
-    @property
+    @cached_property
     def offers(self) -> tuple[Offer, ...]:
         """Amendments that the patient is to be asked to consent to."""
-        return self._offers
+        return ()
 
-    @property
+    @cached_property
     def older(self) -> Mapping[str, str]:
         """Visit -> the earlier version that it is held by, also of those that an amendment took away."""
-        return self._older
+        return {}
 
     def version_of(self, visit: str) -> str:
         """Return the version that a visit is held by: what lay behind when a patient moved keeps its own."""
-        return self._older.get(visit, self.version)
+        return self.older.get(visit, self.version)
 
     @cached_property
     def form_by_code(self) -> dict[str, Form]:
@@ -554,6 +549,14 @@ class Study(Model):
 
     def cycle_visit(self, number: int) -> Visit | None:
         """Return the day-1 visit of a cycle; that of an extra one is made after the visit it is to be like."""
+        return self._cycle_visits.get(number)
+
+    @cached_property
+    def _cycle_visits(self) -> dict[int, Visit]:
+        numbers = {*range(1, self.cycles_allowed + 1), *(v.cycle for v in self.visits if v.cycle)}
+        return {n: v for n in numbers if (v := self._cycle_visit(n))}
+
+    def _cycle_visit(self, number: int) -> Visit | None:
         planned = next((v for v in self.visits if v.cycle == number), None)
         extra = self.cycles.extra
         if planned or extra is None or not self.cycles.count < number <= self.cycles_allowed:

@@ -63,6 +63,10 @@ def reminders(
 
 
 def _moments(state: PatientState, study: Study, plan: VisitPlan, span: Window) -> list[tuple[datetime, Rung]]:
+    return state.once(f"ladder/{plan.code}", (study, span), lambda: _ladder(state, study, plan, span))
+
+
+def _ladder(state: PatientState, study: Study, plan: VisitPlan, span: Window) -> list[tuple[datetime, Rung]]:
     """Return the rungs with their instants, without those put off (one reminder in their place) or taken note of."""
     site, hour = study.site(state.site), study.reminders.hour
     rungs = study.reminders.ladders[plan.visit.ladder]
@@ -109,8 +113,8 @@ def _said(state: PatientState, visit: str) -> _Said | None:
     prefix = f"{state.subject}/{visit}/"
     told: dict[str, datetime] = {}
     roles = set()
-    for key, trail in state.notices.items():
-        found = _DATED.match(key.removeprefix(prefix)) if trail.sent and key.startswith(prefix) else None
+    for key, trail in state.notices_about.get(visit, ()):
+        found = _DATED.match(key.removeprefix(prefix)) if trail.sent else None
         if found is None or trail.sent is None:
             continue
         base = key.removesuffix(found[4] or "")

@@ -226,20 +226,31 @@ def _last_dose(drug: str, state: PatientState, study: Study) -> Anchor | None:
 
 def visit_plans(state: PatientState, study: Study, today: date) -> tuple[VisitPlan, ...]:
     """Return every visit of the study file for this patient, in the file's order."""
+    placed = state.once("visits", (study,), lambda: _placed(state, study))
+    return tuple(_dated(plan, today) if open_ else plan for plan, open_ in placed)
+
+
+def _dated(plan: VisitPlan, today: date) -> VisitPlan:
+    status = plan.window.status(today) if plan.window else "waiting"
+    return plan if status == plan.status else replace(plan, status=status)
+
+
+def _placed(state: PatientState, study: Study) -> tuple[tuple[VisitPlan, bool], ...]:
+    """Return every visit as the facts have it, and whether its status hangs on the day that it is looked at."""
     phase, called_off = journey(state, study), _called_off(state, study)
     extra = [study.cycle_visit(n) for n in sorted({*state.cycles, *state.delays}) if n > study.cycles.count]
     last = max((n for n, v in enumerate(study.visits) if v.cycle), default=-1) + 1
     visits = [*study.visits[:last], *(v for v in extra if v), *study.visits[last:]]
-    return tuple(_plan(v, state, study, today, phase, called_off[0] if called_off else None) for v in visits)
+    return tuple(_place(v, state, study, phase, called_off[0] if called_off else None) for v in visits)
 
 
-def _plan(  # noqa: PLR0917 - what a visit's status hangs on
-    visit: Visit, state: PatientState, study: Study, today: date, phase: Journey, called_off: date | None
-) -> VisitPlan:
+def _place(
+    visit: Visit, state: PatientState, study: Study, phase: Journey, called_off: date | None
+) -> tuple[VisitPlan, bool]:
     held, version = _held(visit, state), study.version_of(visit.code)
     protocol, because = _window(visit, state, study)
     span, because = _appointment(visit, state, protocol, because)
-    status: VisitStatus
+    status: VisitStatus | None = None
     if held:
         status = "held"
     elif visit.code in state.waived:
@@ -252,9 +263,8 @@ def _plan(  # noqa: PLR0917 - what a visit's status hangs on
         status = "missed"
     elif phase in ENDED:
         status = "missed" if span and span.closes < _end_of_journey(state) else "not_expected"
-    else:
-        status = span.status(today) if span else "waiting"
-    return VisitPlan(visit, status, span, protocol, held[0] if held else None, held[1] if held else (), because)
+    day, shown = held or (None, ())
+    return VisitPlan(visit, status or "planned", span, protocol, day, shown, because), status is None
 
 
 def _end_of_journey(state: PatientState) -> date:
