@@ -409,7 +409,7 @@ class Engine:
                 return f"closed: {step.why}"
             case "incident":
                 common = effects.common(step.key)
-                effects.append(ev.Incident(**common, kind="flood-of-notices", detail=step.why[:500]))
+                effects.append(ev.Incident(**common, kind=ev.FLOOD, detail=step.why[:500]))
                 return step.why
             case "deviate" if step.deviation:
                 return effects.find(step.deviation, step.round)
