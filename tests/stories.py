@@ -39,7 +39,7 @@ MORNING, NOON, EVENING = "00:30", "12:00", "23:00"
 PARTS = {"story", "why", "facts", "expect", "days", "outage", "clock", "site", "reminders", "calendar"}
 EXPECTED = {
     "day", "phase", "title", "awaits", "visits", "queries", "notices", "endpoints", "worklist", "done", "ages", "heard",
-    "about", "deviations", "traces", "asks", "sent_at",
+    "about", "deviations", "traces", "asks", "sent_at", "told",
 }  # fmt: skip
 
 
@@ -203,12 +203,16 @@ def _moment(when: date | str, clock: str) -> str:
 
 
 def by_day(days: dict[str, dict[date, str]]) -> list[dict[str, Any]]:
-    """The story's table visit -> day -> status as one expectation per day."""
-    found: dict[date, dict[str, str]] = {}
-    for code, statuses in days.items():
-        for day, status in statuses.items():
-            found.setdefault(day, {})[code] = status
-    return [{"day": day, "visits": statuses} for day, statuses in found.items()]
+    """The story's table visit -> day -> `STATUS` or `STATUS, REMINDER` as one expectation per day."""
+    found: dict[date, dict[str, Any]] = {}
+    for code, cells in days.items():
+        for day, cell in cells.items():
+            status, _, reminder = cell.partition(", ")
+            wanted = found.setdefault(day, {"day": day, "visits": {}})
+            wanted["visits"][code] = status
+            if reminder:
+                wanted.setdefault("told", {})[code] = [] if reminder == "nothing" else [reminder]
+    return list(found.values())
 
 
 def told(entry: dict[Any, Any], stage: Stage, before: dict[str, ev.AnyFact]) -> list[Line]:
@@ -248,6 +252,7 @@ def check(wanted: dict[str, Any], stage: Stage) -> None:
         "ages": lambda: {q: age_as(q, day, state, stage) for q in wanted["ages"]},
         "heard": lambda: {q: heard_of(q, state) for q in wanted["heard"]},
         "about": lambda: {q: about(q, day, stage) for q in wanted["about"]},
+        "told": lambda: {v: reminders_of(v, day, stage) for v in wanted["told"]},
         "visits": lambda: visits_as(wanted["visits"], trial),
         "endpoints": lambda: endpoints_as(wanted["endpoints"], trial),
     }
@@ -286,6 +291,12 @@ def heard_of(query: str, state: PatientState) -> list[str]:
 def about(query: str, day: date, stage: Stage) -> list[str]:
     """What went out on a day about a query or a visit."""
     return sorted(k.removeprefix(f"{query}/") for k in stage.sent_on(day) if k.startswith(f"{query}/"))
+
+
+def reminders_of(visit: str, day: date, stage: Stage) -> list[str]:
+    """The rungs of a visit's ladder that went out on a day."""
+    rungs = {r.name for ladder in stage.trial.engine.study.reminders.ladders.values() for r in ladder}
+    return [name for k in about(visit, day, stage) if (name := k.split("/")[0]) in rungs]
 
 
 def visits_as(wanted: dict[str, Any], trial: Trial) -> dict[str, Any]:
