@@ -94,11 +94,12 @@ def facts_of(on: date, told: Any, before: dict[str, ev.AnyFact]) -> list[ev.AnyF
 
 @dataclass
 class Stage:
-    """Where a story is played: a trial at a site, and how far the story has come."""
+    """Where a story is played: a trial at a site, and how far the server's clock is off."""
 
     story: dict[str, Any]
     trial: Trial
     zone: ZoneInfo
+    off: timedelta = timedelta(0)
 
     def at(self, on: date | str, clock: str = NOON) -> datetime:
         """The instant of a day, or of `2026-01-23 07:30`, at the site."""
@@ -153,25 +154,26 @@ def new_calendar(stage: Stage, changes: dict[str, Any], folder: Path) -> None:
 def play(story: dict[str, Any], folder: Path, witness: Witness | None = None) -> None:
     """Live through a story, checking what it expects; nobody is ever told the same thing twice."""
     stage = open_stage(story, folder)
-    for when, _, what, content in sorted(script(stage), key=lambda x: x[:2]):
-        trial = stage.trial
-        if what == "facts":
-            if trial.engine.subjects():
-                trial.sleep_until(when)
-            trial.now = max(trial.now, when)
-            trial.tell(*content)
-            trial.wake()
-        elif what == "expect":
+    for instant, _, what, content in sorted(script(stage), key=lambda x: x[:2]):
+        trial, when = stage.trial, instant + stage.off
+        if what != "facts" or trial.engine.subjects():
             trial.plan = trial.sleep_until(when)
-            check(content, stage)
-            if witness:
-                witness.saw(content, stage)
-        else:
-            trial.sleep_until(when)
-            if what == "calendar":
+        match what:
+            case "facts":
+                trial.now = max(trial.now, when)
+                trial.tell(*content)
+                trial.wake()
+            case "expect":
+                check(content, stage)
+                if witness:
+                    witness.saw(content, stage)
+            case "off":
+                trial.now = content + stage.off
+            case "clock":
+                stage.off = content
+                trial.now = instant + content
+            case "calendar":
                 new_calendar(stage, content, folder)
-            else:
-                trial.now = content  # the server comes back, or its clock is set
     sent = Counter(r.event.key for r in stage.trial.engine.log.read() if isinstance(r.event, ev.NoticeSent))
     assert not [k for k, n in sent.items() if n > 1], "told twice"
 
@@ -188,7 +190,7 @@ def script(stage: Stage) -> list[Line]:
     wanted = [*story.get("expect", ()), *by_day(story.get("days", {}))]
     lines += [(stage.at(e["day"], EVENING), 2, "expect", e) for e in wanted]
     lines += [(stage.at(_moment(off, MORNING)), 1, "off", stage.at(back)) for off, back in story.get("outage", ())]
-    lines += [(stage.at(old), 1, "clock", stage.at(new)) for old, new in story.get("clock", ())]
+    lines += [(stage.at(when), 1, "clock", off_by(much)) for when, much in story.get("clock", ())]
     lines += [(stage.at(day, MORNING), 1, "calendar", changes) for day, changes in story.get("calendar", ())]
     return lines
 
@@ -196,6 +198,12 @@ def script(stage: Stage) -> list[Line]:
 def ordered(facts: list[dict[Any, Any]]) -> list[dict[Any, Any]]:
     """The lines in the order in which they became known; a correction needs what it corrects."""
     return sorted(facts, key=lambda f: f.get("learnt", next(iter(f))))
+
+
+def off_by(words: str) -> timedelta:
+    """How far a clock is off: `-2 h` behind, `3 d` ahead, `0 h` right."""
+    number, unit = words.split()
+    return timedelta(**{{"h": "hours", "d": "days"}[unit]: int(number)})
 
 
 def _moment(when: date | str, clock: str) -> str:
@@ -262,7 +270,9 @@ def check(wanted: dict[str, Any], stage: Stage) -> None:
     for name in ("heard", "about", "asks"):
         if name in wanted:
             wanted = wanted | {name: {q: sorted(found) for q, found in wanted[name].items()}}
-    assert {k: find[k]() for k in wanted} == wanted
+    found = {k: find[k]() for k in wanted}
+    off = [f"{k}: expected {wanted[k]}, found {found[k]}" for k in wanted if found[k] != wanted[k]]
+    assert not off, f"on {day} " + "; ".join(off)
 
 
 def age_as(query: str, day: date, state: PatientState, stage: Stage) -> str:
