@@ -82,9 +82,10 @@ def facts_of(on: date, told: Any, before: dict[str, ev.AnyFact]) -> list[ev.AnyF
             return [pathology(on, **extra)]
         case "correct":
             old = before[extra.pop("id")]
-            times = sum(1 for k in before if k.startswith(f"{old.id}#".removeprefix(f"{SUBJECT}.")))
+            first = old.id.partition("#")[0]
+            times = sum(1 for k in before if k.startswith(f"{first}#".removeprefix(f"{SUBJECT}.")))
             body = old.body | {"occurred": extra.pop("date", old.occurred), **extra}
-            return [ev.FACT.validate_python(body | {"id": f"{old.id}#{times + 2}", "corrects": old.id})]
+            return [ev.FACT.validate_python(body | {"id": f"{first}#{times + 2}", "corrects": old.id})]
         case "retract":
             target = before[extra.pop("id")]
             return [fact("retraction", on, id=f"{target.id}#retracted", retracts=target.id, **extra)]

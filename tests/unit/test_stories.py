@@ -7,16 +7,31 @@ from typing import Any
 
 import pytest
 
-from tests.stories import by_day, play, read_stories
+from tests.stories import by_day, read_stories
+from tests.story_ledger import Ledger
 
 STORIES = read_stories()
+LEDGER = Ledger()
+"""What the stories of this run have covered so far."""
 
 
 @pytest.mark.parametrize(("name", "story"), STORIES, ids=[name for name, _ in STORIES])
 def test_story(name: str, story: dict[str, Any], tmp_path: Path) -> None:
     """A patient's story goes as the people who wrote it down expect."""
     assert story["why"], "every story says why it is told"
-    play(story, tmp_path)
+    LEDGER.play(name, story, tmp_path)
+
+
+def test_no_rule_and_no_window_is_without_its_story() -> None:
+    """Every visit, boundary, reminder, query, check, deviation, clock, endpoint and ending of the study file is expected by a story."""
+    LEDGER.complete()
+    assert LEDGER.uncovered() == []
+
+
+def test_stories_are_told_apart() -> None:
+    """No two have the same name, and there are the sixty that were asked for."""
+    names = [name for name, _ in STORIES]
+    assert len(names) == len(set(names)) >= 60
 
 
 def test_every_story_ends_in_the_past_of_its_last_expectation() -> None:
