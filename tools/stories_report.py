@@ -1,6 +1,6 @@
 """Which patient story covers which rule and window of the study file: tests/cases/stories, played through the real engine.
 
-python -m tools.stories_report [FILE]     prints (or writes) the table as Markdown; exit code 1 if anything is uncovered
+python -m tools.stories_report [FILE]     (make stories)  prints or writes the table as Markdown; exit code 1 if anything is uncovered
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from tests.story_ledger import Ledger
+from tests.ledger.book import Ledger
 from tests.support import study
 
 SHOWN = 3
@@ -29,7 +29,11 @@ def lines(ledger: Ledger) -> Iterator[str]:
         yield f"\n## {group}\n\n| what | story |\n| --- | --- |"
         for point, names in members:
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            yield f"| {point.name} | {'; '.join(names[:SHOWN])}{more} |" if names else f"| {point.name} | {point.at or '**none**'} |"
+            yield (
+                f"| {point.name} | {'; '.join(names[:SHOWN])}{more} |"
+                if names
+                else f"| {point.name} | {point.at or '**none**'} |"
+            )
 
 
 def main() -> int:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.ledger.book import Ledger
+from tests.ledger.points import points
 from tests.stories import by_day, read_stories
-from tests.story_ledger import Ledger
+from tests.support import study
 
 STORIES = read_stories()
 LEDGER = Ledger()
@@ -26,6 +28,17 @@ def test_no_rule_and_no_window_is_without_its_story() -> None:
     """Every visit, boundary, reminder, query, check, deviation, clock, endpoint and ending of the study file is expected by a story."""
     LEDGER.complete()
     assert LEDGER.uncovered() == []
+
+
+def test_without_stories_everything_is_uncovered() -> None:
+    """What has to be covered comes from the study file: each visit with each side of its boundaries, and every rung."""
+    lacking = Ledger().uncovered()
+    assert "window: C2D1 from cycle.1: closes (day, day after)" in lacking
+    assert "reminder: appointment: week-ahead (day, day before: not)" in lacking
+    for visit in study().visits:
+        assert f"visit: {visit.code} held" in lacking
+    stories = [point for point in points(study()) if not point.at]
+    assert len(lacking) == len(stories) + sum(point.group == "gate" for point in points(study()))
 
 
 def test_stories_are_told_apart() -> None:

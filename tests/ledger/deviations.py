@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from neotorch.domain import events as ev
 from neotorch.rules.drug_deviations import latest_day_1
 from neotorch.rules.schedule import VisitPlan, find_anchor, visit_plans
-from tests.stories import CASES, facts_of
-from tests.story_notes import Note, Seen
+from tests.ledger.seen import Note, Seen
+from tests.stories import CASES, facts_of, read_yaml
 from tests.support import SUBJECT, ZONE, state_of, study
 
 Grades = dict[str, str | None]
@@ -21,7 +19,7 @@ Grades = dict[str, str | None]
 def table() -> list[tuple[str, Seen]]:
     """The cases of the table of deviations, as if each were a story of one day."""
     found = []
-    for case in yaml.safe_load((CASES / "deviations.yaml").read_text(encoding="utf-8")):
+    for case in read_yaml(CASES / "deviations.yaml"):
         before: dict[str, ev.AnyFact] = {}
         for line in case["facts"]:
             on, what = next(iter(line.items()))
@@ -82,10 +80,10 @@ def _outside(seen: Seen, plan: VisitPlan, grades: Grades) -> Iterator[Note]:
         return
     if not rule.counts and not plan.in_window and key not in grades:
         yield "deviation", f"out-of-window of {plan.code}: not looked at", ""
-    if plan.held_on == plan.protocol.opens and key not in grades:
-        yield "deviation", "first day of the window: none", ""
-    if plan.held_on == plan.protocol.closes and key not in grades:
-        yield "deviation", "last day of the window: none", ""
+    if rule.counts and key not in grades and plan.protocol.opens < plan.protocol.closes:
+        edges = {plan.protocol.opens: "first", plan.protocol.closes: "last"}
+        if plan.held_on in edges and plan.visit.phase != "screening":  # screening ends with a decision, on any day
+            yield "deviation", f"{edges[plan.held_on]} day of the window: none", ""
     own = seen.study.deviations.out_of_window.visits.get(plan.code)
     for word, days, limit in (
         ("early", (plan.protocol.opens - plan.held_on).days, rule.important_from_days_early),
@@ -95,7 +93,11 @@ def _outside(seen: Seen, plan: VisitPlan, grades: Grades) -> Iterator[Note]:
             yield "deviation", f"1 d {word}: {rule.grade}", ""
         prefix = f"{plan.code} " if own and f"important_from_days_{word}" in own.model_fields_set else ""
         if limit and days in (limit - 1, limit) and grades.get(key) == ("important" if days == limit else "minor"):
-            yield "deviation", f"{prefix}important from {limit} d {word}", "day" if days == limit else "day before: minor"
+            yield (
+                "deviation",
+                f"{prefix}important from {limit} d {word}",
+                "day" if days == limit else "day before: minor",
+            )
 
 
 def _not_held(seen: Seen, plan: VisitPlan, grades: Grades) -> Iterator[Note]:
@@ -134,4 +136,3 @@ def _wash_out(seen: Seen, plan: VisitPlan, grades: Grades) -> Iterator[Note]:
             yield "deviation", name, f"{floor.days} d: not"
         if days == floor.days - 1 and found:
             yield "deviation", name, "a day less"
-

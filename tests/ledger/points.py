@@ -1,7 +1,7 @@
 """What stories have to cover: read from the study file and from the rules' own lists, never kept by hand.
 
-A point has sides: the day before and the day, the last value allowed and the first one beyond. It is covered by a story
-that expects all of its sides.
+A point has sides: the day before and the day, the last value allowed and the first one beyond. It is covered by what
+expects all of its sides: for days one story, for values and grades perhaps two.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from neotorch.rules.queries import BUCKETS, LAST_DAYS
 from neotorch.rules.schedule import VisitStatus
 
 CODE = Path(neotorch.__file__).parent
-CHECKS = ("domain/history.py", "domain/state.py", "domain/rcb.py", "domain/pcr.py", "domain/efs.py", "rules/consistency.py")
+CHECKS = (
+    "domain/history.py",
+    "domain/state.py",
+    "domain/rcb.py",
+    "domain/pcr.py",
+    "domain/efs.py",
+    "rules/consistency.py",
+)
 """Where contradictions are found; each has a stable code."""
 NEVER_IN_THE_LOG = {
     "not-finite": "an amount is finite", "range": "a share is 0 to 100 %", "negative": "an amount is not negative",
@@ -54,7 +61,7 @@ def points(study: Study) -> list[Point]:
         *_visits(study), *_windows(study), *_reminders(study), *_queries(study), *_checks(study), *_deviations(study),
         *_clocks(study), *_notices(study), *_endpoints(study), *_journeys(), *_tables(study),
     ]  # fmt: skip
-    return tuple(dict.fromkeys(found))
+    return list(dict.fromkeys(found))
 
 
 # ── visits ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -74,7 +81,12 @@ def _visits(study: Study) -> Iterator[Point]:
     yield from (point("visit", f"status {status}") for kind in get_args(VisitStatus) for status in get_args(kind))
     for visit in study.visits:
         for floor in visit.not_before:
-            yield point("visit", f"{visit.code} not before {floor.days} d after {floor.anchor}", "moves the opening", "leaves it")
+            yield point(
+                "visit",
+                f"{visit.code} not before {floor.days} d after {floor.anchor}",
+                "moves the opening",
+                "leaves it",
+            )
     yield from (point("visit", name) for name in ("put off", "left out", "booked inside", "booked outside", "moved"))
 
 
@@ -127,12 +139,16 @@ def _queries(study: Study) -> Iterator[Point]:
     for form in study.forms:
         for name, item in form.items.items():
             if item.only_if:
-                yield point("query", f"{form.code}.{name} only if {item.only_if.item}", "so: asked", "not so: not asked")
+                yield point(
+                    "query", f"{form.code}.{name} only if {item.only_if.item}", "so: asked", "not so: not asked"
+                )
     yield point("query", f"reminded every {rules.remind_every_days} d", "day before: not", "day")
     if rules.remind_for_days:
         yield point("query", f"reminded for {rules.remind_for_days} d", "last", "none after")
     for level in rules.escalate:
-        yield point("query", f"escalated on day {level.after_days} to {', '.join(level.roles)}", "day before: not", "day")
+        yield point(
+            "query", f"escalated on day {level.after_days} to {', '.join(level.roles)}", "day before: not", "day"
+        )
     yield from (point("query", f"asked by a person, answered to {role}") for role in rules.asked_by)
     for last, one, following in zip(LAST_DAYS, BUCKETS, BUCKETS[1:], strict=False):
         yield point("query", f"age {one} turns {following} after day {last}", "day", "day after")
@@ -146,7 +162,10 @@ def contradiction_codes() -> tuple[str, ...]:
     for file in CHECKS:
         for node in ast.walk(ast.parse((CODE / file).read_text(encoding="utf-8"))):
             match node:
-                case ast.Call(func=ast.Name(id="Problem" | "RcbProblem" | "SurvivalConflict" | "_before"), args=[ast.Constant(value=str(code)), *_]):
+                case ast.Call(
+                    func=ast.Name(id="Problem" | "RcbProblem" | "SurvivalConflict" | "_before"),
+                    args=[ast.Constant(value=str(code)), *_],
+                ):
                     found.append(code)
                 case ast.Yield(value=ast.Tuple(elts=[ast.Constant(value=str(code)), _])):
                     found.append(code)
@@ -156,7 +175,9 @@ def contradiction_codes() -> tuple[str, ...]:
 def _checks(study: Study) -> Iterator[Point]:
     checks = study.checks
     if labs := checks.dose_labs:
-        yield point("check", "dose_labs: none before the dose", "day before: not", f"day {study.queries.raise_after_days}")
+        yield point(
+            "check", "dose_labs: none before the dose", "day before: not", f"day {study.queries.raise_after_days}"
+        )
         for form in labs.forms:
             for which in ("first cycle", "later cycle"):
                 yield point("check", f"dose_labs {form.form}, {which}", "as old as allowed: not", "a day older")
@@ -198,13 +219,17 @@ def _thresholds(study: Study) -> Iterator[Point]:
     yield from _important("", window)
     for code in window.visits:
         own = window.at(code)
-        yield from _important(f"{code} ", own, {n for n in own.model_fields_set if n in window.visits[code].model_fields_set})
+        yield from _important(
+            f"{code} ", own, {n for n in own.model_fields_set if n in window.visits[code].model_fields_set}
+        )
     if graded.cycle_delay.allowed_days is not None:
         for word in ("given", "awaited"):
             yield point("deviation", f"cycle-delay, {word}", f"{graded.cycle_delay.allowed_days} d: not", "a day more")
     for visit in study.visits:
         for floor in visit.not_before:
-            yield point("deviation", f"wash-out {floor.anchor} before {visit.code}", f"{floor.days} d: not", "a day less")
+            yield point(
+                "deviation", f"wash-out {floor.anchor} before {visit.code}", f"{floor.days} d: not", "a day less"
+            )
     yield from (point("deviation", f"{form} before consent: none") for form in graded.consent_late.routine_forms)
 
 
@@ -213,7 +238,9 @@ def _important(prefix: str, rule: WindowRule, own: set[str] | None = None) -> It
         if limit and (own is None or f"important_from_days_{word}" in own):
             yield point("deviation", f"{prefix}important from {limit} d {word}", "day before: minor", "day")
     if rule.not_held_after_days is not None and own is not None and rule.counts:
-        yield point("deviation", f"{prefix}not held for over {rule.not_held_after_days} d", "last day: none", "day after")
+        yield point(
+            "deviation", f"{prefix}not held for over {rule.not_held_after_days} d", "last day: none", "day after"
+        )
 
 
 def _clocks(study: Study) -> Iterator[Point]:
@@ -228,7 +255,9 @@ def _clocks(study: Study) -> Iterator[Point]:
 
 def _notices(study: Study) -> Iterator[Point]:
     for kind, roles in study.recipients.tell.items():
-        at = "tests/unit/test_engine.py, test_post.py" if kind in ("endpoint", "incident") else ""  # of the trial, of no patient
+        at = (
+            "tests/unit/test_engine.py, test_post.py" if kind in ("endpoint", "incident") else ""
+        )  # of the trial, of no patient
         yield from (point("notice", f"{kind} to {role}", at=at) for role in roles)
 
 
