@@ -19,8 +19,8 @@ help:  ## list what can be made
 demo: $(READY)  ## rehearse a whole trial on the real parts (ARGS="--exit" ends it by itself)
 	@$(BIN)/neotorch demo $(ARGS)
 
-test: $(READY)  ## run the whole test suite
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## run the whole test suite, what needs no server beside what does (ARGS="tests/store -x": that alone)
+	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadgroup)
 
 lint: $(READY)  ## style, types and the layer rule
 	$(BIN)/ruff check .

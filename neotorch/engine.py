@@ -21,6 +21,7 @@ from neotorch.domain.errors import BadInput
 from neotorch.domain.state import PatientState, fold, with_effects
 from neotorch.domain.study import Study
 from neotorch.effects import Effects
+from neotorch.explanations import explain_key, explain_notice
 from neotorch.news import News
 from neotorch.notify import Channel, Notifier
 from neotorch.plan import (
@@ -36,19 +37,21 @@ from neotorch.plan import (
     title,
 )
 from neotorch.post_office import PostOffice
+from neotorch.protocols import Protocols
 from neotorch.rules import Duties, duties
 from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_facts
 from neotorch.rules.desk import Refusal
-from neotorch.rules.endpoints import PatientEndpoints, TrialResult, patient_endpoints, trial_result
+from neotorch.rules.endpoints import PatientEndpoints, TrialResult, hinges, patient_endpoints, trial_result
 from neotorch.rules.metrics import SiteQueries, metrics
 from neotorch.rules.notices import deliveries
 from neotorch.rules.post import Flood
 from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
 from neotorch.rules.trial_admission import admit_trial
+from neotorch.rules.versions import Versions, reconsent_refusals
 from neotorch.rules.worklist import Obligation, held_back, obligations, stuck, urgency
 from neotorch.settings import Settings, load_settings, load_study
 from neotorch.store.log import EventLog
-from neotorch.stories import explain_deviation, explain_key, explain_notice, story
+from neotorch.stories import story
 
 __all__ = ["Admission", "Engine", "Recalculation", "crash_point", "current_engine"]
 
@@ -100,9 +103,9 @@ class Engine:
     def __init__(
         self, settings: Settings, study: Study, log: EventLog, notifier: Notifier, clock: Callable[[], datetime]
     ) -> None:
-        self.settings, self.study, self.log, self.notifier, self.clock = settings, study, log, notifier, clock
+        self.settings, self.log, self.notifier, self.clock = settings, log, notifier, clock
+        self._protocols = Protocols(study)
         self._known: dict[str, _Known] = {}
-        self._endpoints: dict[str, tuple[int, date, PatientEndpoints]] = {}
         self._news = News(study.sites[0].time_zone)
 
     @classmethod
@@ -125,6 +128,25 @@ class Engine:
             roles=set(study.recipients.roles), sites={s.code for s in study.sites},
         )  # fmt: skip
         return cls(settings, study, log, notifier, clock)
+
+    @property
+    def study(self) -> Study:
+        """The version that the trial as a whole follows: the newest in force anywhere, when anybody last looked."""
+        return self._protocols.last.trial
+
+    def use(self, study: Study) -> None:
+        """Work from another version than the one that the settings name."""
+        self._protocols = Protocols(study)
+
+    def versions(self, *, as_of: datetime | None = None, until_seq: int | None = None) -> Versions:
+        """Return the versions of the study file in force, now or as was known at an instant or a log position."""
+        if as_of is None and until_seq is None:
+            return self._protocols.now(self._news.read(self.log))
+        return self._protocols.known(self.log, as_of, until_seq)
+
+    def study_of(self, state: PatientState, *, as_of: datetime | None = None) -> Study:
+        """Return the study as it holds for a patient, who may be on an earlier version than others."""
+        return self.versions(as_of=as_of).for_patient(state)
 
     def unheard(self) -> tuple[tuple[str, str], ...]:
         """Return the (role, site) pairs whom no channel reaches: their notices go to the outbox folder."""
@@ -149,6 +171,8 @@ class Engine:
         """Return (newest position, subjects with events since `seq`, whether an endpoint may have changed)."""
         fresh = self.log.read(after=seq)
         moved = {r.event.subject for r in fresh if r.event.subject}
+        sites = {r.event.site for r in fresh if isinstance(r.event, ev.AmendmentActivated)}
+        moved |= {s for s in self.subjects() if self.state(s).site in sites} if sites else set()
         bears = any(self._bears_on_endpoints(r.event) for r in fresh)
         return (fresh[-1].seq if fresh else seq), moved, bears
 
@@ -160,7 +184,7 @@ class Engine:
                 return False
             event = target.event
         moved = isinstance(event, ev.CycleGiven) and (taken_back or event.corrects is not None)
-        return event.type in ev.ENDPOINT_TYPES or moved
+        return event.type in ev.ENDPOINT_TYPES or moved or isinstance(event, ev.AmendmentActivated)
 
     def state(self, subject: str, *, as_of: datetime | None = None, until_seq: int | None = None) -> PatientState:
         """Return a patient's state now, or as it was known at an instant or a log position."""
@@ -177,7 +201,7 @@ class Engine:
     def duties(self, subject: str, *, as_of: datetime | None = None) -> tuple[PatientState, Duties]:
         """Return a patient's state and all that is due, now or as of an instant."""
         state = self.state(subject, as_of=as_of)
-        return state, duties(state, self.study, as_of or self.clock())
+        return state, duties(state, self.study_of(state, as_of=as_of), as_of or self.clock())
 
     def worklist(self, *, as_of: datetime | None = None, site: str | None = None) -> list[Obligation]:
         """Return what is to be done for all patients (of one site), most urgent first."""
@@ -186,7 +210,8 @@ class Engine:
         for subject in self.subjects():
             state, due = self.duties(subject, as_of=as_of)
             if site is None or state.site == site:
-                lines += obligations(state, due, self.study, self.post.audience(state.site), now)
+                study = self.study_of(state, as_of=as_of)
+                lines += obligations(state, due, study, self.post.audience(state.site), now)
         rows = self.log.read(known_at=as_of)
         lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.post.audience(None), now)
         if as_of is None and (held := self.post.flood()):
@@ -209,8 +234,9 @@ class Engine:
         """Return one patient's story: open items, visits, endpoints, timeline."""
         state, due = self.duties(subject, as_of=as_of)
         now = as_of or self.clock()
-        lines = obligations(state, due, self.study, self.post.audience(state.site), now)
-        return story(state, due, self._values(subject, as_of), lines, self.study)
+        study = self.study_of(state, as_of=as_of)
+        lines = obligations(state, due, study, self.post.audience(state.site), now)
+        return story(state, due, self._values(subject, as_of), lines, study)
 
     def explain(self, key: str, *, as_of: datetime | None = None) -> dict[str, str]:
         """Return what stands behind a key of a visit, query, endpoint, event or notice; empty if nothing."""
@@ -219,12 +245,14 @@ class Engine:
             subject = found.event.subject
             by = self.state(subject, as_of=as_of).superseded.get(key, "") if subject else ""
             body = {k: str(v) for k, v in found.event.body.items()}
+            if isinstance(found.event, ev.ProtocolAmended):
+                body["definition"] = f"a whole study file, SHA-256 {found.event.fingerprint}"
             place = {"position": str(found.seq), "recorded at": found.recorded_at.isoformat(), "hash": found.hash}
             return body | place | ({"superseded by": by} if by else {})
         subject = key.split("/", 1)[0]
         if subject in self.subjects():
             state, due = self.duties(subject, as_of=as_of)
-            return explain_deviation(key, state, due) or explain_key(key, state, due, self._values(subject, as_of))
+            return explain_key(key, state, due, self._values(subject, as_of), self.study_of(state, as_of=as_of))
         return self._explain_told(key, as_of)
 
     def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:
@@ -234,14 +262,17 @@ class Engine:
             return {}
         subject = event.event.subject
         if subject and key.endswith("/report"):
-            return explain_key(key, *self.duties(subject, as_of=as_of), self._values(subject, as_of))
+            state, due = self.duties(subject, as_of=as_of)
+            return explain_key(key, state, due, self._values(subject, as_of), self.study_of(state, as_of=as_of))
         trails = self.state(subject, as_of=as_of).notices if subject else fold_trial(self.log.read(known_at=as_of))
         return explain_notice(key, trails[key], event.event) if key in trails else {}
 
     def _values(self, subject: str, as_of: datetime | None) -> PatientEndpoints:
         state = self.state(subject, as_of=as_of)
         cut = local_date(as_of or self.clock(), self.study.site(state.site).time_zone)
-        return patient_endpoints(state, self.study, cut) if as_of else self.patient_endpoints(state, cut)
+        if as_of is None:
+            return self.patient_endpoints(state, cut)
+        return patient_endpoints(state, self.versions(as_of=as_of).trial, cut)
 
     def today(self, site: str | None = None) -> date:
         """Return the present date at a site (the first one if none is named)."""
@@ -260,16 +291,19 @@ class Engine:
         since: dict[str, list[ev.AnyFact]] = {}
         bodies: dict[str, str] = {}
         answers: dict[int, Admission] = {}
+        told: list[ev.AnyTrialFact] = []
         for index in batch_order(facts):
             fact = facts[index]
             if isinstance(fact, ev.TrialFact):
-                answers[index] = self._admit(fact, PatientState("TRIAL"), bodies)
-                bodies |= {fact.id: fact.digest} if answers[index].outcome == "recorded" else {}
+                answers[index] = self._admit(fact, PatientState("TRIAL"), bodies, told)
+                if answers[index].outcome == "recorded":
+                    bodies[fact.id] = fact.digest
+                    told.append(fact)
                 continue
             subject, state = fact.subject, drafts.get(fact.subject) or self.state(fact.subject)
             if since.get(subject) and (needs_the_rest(fact) or state.consent is None):
                 state = drafts[subject] = with_facts(state, since.pop(subject))
-            answers[index] = answer = self._admit(fact, state, bodies)
+            answers[index] = answer = self._admit(fact, state, bodies, told)
             if answer.outcome == "recorded":
                 since.setdefault(subject, []).append(fact)
                 bodies[fact.id] = fact.digest
@@ -281,7 +315,9 @@ class Engine:
             self.log.append(good, now=self.clock())
         return found
 
-    def _admit(self, fact: ev.AnyTold, state: PatientState, bodies: dict[str, str]) -> Admission:
+    def _admit(
+        self, fact: ev.AnyTold, state: PatientState, bodies: dict[str, str], told: Sequence[ev.AnyTrialFact] = ()
+    ) -> Admission:
         earlier = bodies.get(fact.id)
         if earlier is None:
             known = state.learnt.get(fact.id)
@@ -297,19 +333,26 @@ class Engine:
             return Admission(fact, "refused", (Refusal("id", what, todo),))
         if isinstance(fact, ev.TrialFact):
             channels = [c.name for c in self.settings.channels]
-            refusals = admit_trial(fact, self._news.read(self.log).facts, self.study, channels, self.today())
+            before = [*self._news.read(self.log).facts, *told]
+            refusals = admit_trial(fact, before, self.versions().base, channels, self.today())
             return Admission(fact, "refused" if refusals else "recorded", refusals)
         site = state.site or getattr(fact, "site", None)
-        refusals = admit(fact, state, self.study, self.today(site if isinstance(site, str) else None))
+        today = self.today(site if isinstance(site, str) else None)
+        versions = self._protocols.drafted(told, self.clock()) if told else self.versions()
+        # entered under what is in force at the site, which may be new with it
+        entered = versions.at_site(fact.site, fact.occurred) if isinstance(fact, ev.Consent) else None
+        refusals = admit(fact, state, entered or versions.for_patient(state), today)
+        refusals = refusals or tuple(reconsent_refusals(fact, state, versions))
         return Admission(fact, "refused" if refusals else "recorded", refusals)
 
     # ── one wake of a journey ─────────────────────────────────────────────────────────────────────────────────────
 
     def plan(self, subject: str) -> Plan:
         """Return what the patient's journey has to do now and when it has to look again."""
-        now = self.clock()
+        now, versions = self.clock(), self.versions()  # before the state, which then is not older
         state = self.state(subject)
-        due = duties(state, self.study, now)
+        study = versions.for_patient(state)
+        due = duties(state, study, now)
         seen = self.log.journey_seen(subject)[1]
         send, waits = deliveries(list(due.notices), state.notices, self.post.audience(state.site), now)
         later = [t for t in (*due.later, *waits) if t > now]
@@ -317,20 +360,25 @@ class Engine:
             *fact_steps(state, seen),
             *endpoint_steps(state, seen, lambda: self.patient_endpoints(state, self.today(state.site))),
             *query_steps(state, due),
-            *deviation_steps(state, due, self.study, now),
+            *deviation_steps(state, due, study, now),
             *notice_steps(send),
         )
         done = due.ended and not later
         return Plan(
             subject=subject,
-            seen=state.position,
+            seen=self.position(state, versions),
             steps=steps,
             until=None if done else min(later, default=now + IDLE),
             done=done,
             title=title(state, due),
             awaiting=awaiting(state, due),
-            tags=tags(state, due, self.study),
+            tags=tags(state, due, study),
         )
+
+    def position(self, state: PatientState, versions: Versions | None = None) -> int:
+        """Return the newest log position that concerns a patient: their own events, amendments at their site."""
+        moved = (versions or self.versions()).positions.get(state.site or "", 0)
+        return max(state.position, moved)
 
     def mark_seen(self, subject: str, seen: int) -> None:
         """Note how far the patient's journey has come (a cache: losing it costs one step that repeats the history)."""
@@ -373,7 +421,8 @@ class Engine:
                 return step.why
 
     def _effects(self, subject: str | None) -> Effects:
-        return Effects(self.log, self.study, self.clock, subject, self._site(subject))
+        study = self.study_of(self.state(subject)) if subject else self.study
+        return Effects(self.log, study, self.clock, subject, self._site(subject))
 
     def _site(self, subject: str | None) -> str | None:
         known = self._known.get(subject or "")  # consent, which says the site, was read before anything is done
@@ -384,13 +433,11 @@ class Engine:
     # ── endpoints ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def patient_endpoints(self, state: PatientState, cut: date) -> PatientEndpoints:
-        """Return one patient's endpoint values, kept until a new event or another cut."""
-        kept = self._endpoints.get(state.subject)
-        if kept and kept[:2] == (state.position, cut):
-            return kept[2]
-        values = patient_endpoints(state, self.study, cut)
-        self._endpoints[state.subject] = (state.position, cut, values)
-        return values
+        """Return one patient's endpoint values, worked out anew only for what they hang on."""
+        study = self.study
+        return state.once(
+            "endpoints", (study, *hinges(state, study, cut)), lambda: patient_endpoints(state, study, cut)
+        )
 
     def endpoints(
         self, *, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None
@@ -398,11 +445,12 @@ class Engine:
         """Return the trial's figures: facts dated up to `cut`, known at `as_of` (or at a log position)."""
         cut = cut or (local_date(as_of, self.study.sites[0].time_zone) if as_of else self.today())
         states = [self.state(s, as_of=as_of, until_seq=until_seq) for s in self.subjects()]
+        study = self.versions(as_of=as_of, until_seq=until_seq).trial
         if as_of is None and until_seq is None:
             patients = [self.patient_endpoints(s, cut) for s in states]
         else:
-            patients = [patient_endpoints(s, self.study, cut) for s in states]
-        return trial_result(patients, states, self.study, cut)
+            patients = [patient_endpoints(s, study, cut) for s in states]
+        return trial_result(patients, states, study, cut)
 
     def recalculate(self, trigger: Literal["event", "nightly", "rebuild"]) -> Recalculation:
         """Derive all endpoints from the log; record and announce what differs from the last recorded result.
@@ -410,6 +458,7 @@ class Engine:
         At night the last recorded result is derived once more from what was known then: if that differs, no event
         explains it, and it is an incident.
         """
+        self.versions()
         head, cut = self.head(), self.today()
         result = self.endpoints(cut=cut)
         if self.head() != head:  # something was recorded meanwhile: the result must be that of `head`
@@ -423,7 +472,9 @@ class Engine:
         since = last.log_seq if last else 0
         moved = {c.subject for c in changes}
         ids = [
-            r.event.id for r in self.log.read(after=since) if r.event.subject in moved and isinstance(r.event, ev.Fact)
+            r.event.id
+            for r in self.log.read(after=since)
+            if (r.event.subject in moved and isinstance(r.event, ev.Fact)) or isinstance(r.event, ev.AmendmentActivated)
         ]
         digest = hashlib.sha256(ev.canonical(new)).hexdigest()
         effects = self._effects(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -110,16 +111,29 @@ def load_settings(**overrides: Any) -> Settings:
 def load_study(settings: Settings) -> Study:
     """Read the study file that the settings name; StudyError says what is wrong, with path and line."""
     if settings.study_file:
-        path: Any = settings.study_file
-    else:
-        path = resources.files("neotorch") / "studies" / settings.study / f"{settings.study_version}.yaml"
+        return load_study_file(settings.study_file)
+    path = resources.files("neotorch") / "studies" / settings.study / f"{settings.study_version}.yaml"
+    return load_study_file(path, f"no study {settings.study} version {settings.study_version}")
+
+
+def load_study_file(path: Traversable, absent: str = "no such study file") -> Study:
+    """Read a study file; one that amends another is merged with it, which lies beside it as VERSION.yaml."""
     if not path.is_file():
         raise StudyError(
-            f"no study {settings.study} version {settings.study_version}", str(path),
+            absent, str(path),
             "set NEOTORCH_STUDY and NEOTORCH_STUDY_VERSION to one that is there, or NEOTORCH_STUDY_FILE to your own",
         )  # fmt: skip
+    return read_study(read_text(path), path.name, lambda version: load_study_file(_beside(path, f"{version}.yaml")))
+
+
+def read_text(path: Traversable) -> str:
+    """Return a study file's text; StudyError where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (ValueError, OSError) as error:
         raise StudyError(f"cannot be read ({error})", str(path), "save it as UTF-8 text that you may read") from None
-    return read_study(text, path.name)
+
+
+def _beside(path: Traversable, name: str) -> Traversable:
+    """Return another file of the same folder."""
+    return Path(str(path)).parent / name

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import date
 
 from neotorch.domain import events as ev
-from neotorch.domain.state import NoticeTrail, PatientState
+from neotorch.domain.state import PatientState
 from neotorch.domain.study import Study
-from neotorch.plan import awaiting, closed_by, fact_title, title
+from neotorch.explanations import round_words
+from neotorch.plan import awaiting, fact_title, title
 from neotorch.rules import Duties
-from neotorch.rules.clocks import Clock
 from neotorch.rules.endpoints import PatientEndpoints
-from neotorch.rules.gates import WORDS, Gate
-from neotorch.rules.traces import Round, rounds
+from neotorch.rules.gates import WORDS
+from neotorch.rules.traces import rounds
 from neotorch.rules.worklist import Obligation
 
 MARK = {
@@ -44,132 +44,6 @@ def story(
         _timeline(state),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def explain_key(key: str, state: PatientState, duties: Duties, values: PatientEndpoints) -> dict[str, str]:
-    """Return what stands behind a visit, query, endpoint or notice key of one patient; empty if nothing does."""
-    for plan in duties.plans:
-        if key == f"{state.subject}/{plan.code}":
-            span = (
-                f"{plan.window.opens} to {plan.window.closes}, target {plan.window.target}"
-                if plan.window
-                else "none yet"
-            )
-            held = {"held on": str(plan.held_on), "shown by": ", ".join(plan.evidence)} if plan.held_on else {}
-            why = {"because": str(plan.because), "source": plan.visit.source}
-            return {"visit": plan.visit.label.en, "status": plan.status, "window": span, **held, **why}
-    if found := _explain_safety(key, duties) or _query(key, state, duties):
-        return found
-    for name, verdict in (("pcr", values.pcr), ("rcb01", values.rcb01)):
-        if key == f"{state.subject}/{name}":
-            return {
-                "endpoint": name,
-                "value": verdict.answer,
-                "because": verdict.reason,
-                "events": ", ".join(verdict.event_ids),
-            }
-    if key == f"{state.subject}/rcb" and values.rcb:
-        return {
-            "endpoint": "rcb",
-            "value": f"{values.rcb.rcb_class} ({values.rcb.index})",
-            "because": values.rcb.reason,
-        }
-    if key == f"{state.subject}/efs":
-        return {
-            "endpoint": "efs",
-            "value": values.efs_headline,
-            "because": values.efs.reason,
-            "events": ", ".join(values.efs.event_ids),
-        }
-    notice = state.notices.get(key)
-    return explain_notice(key, notice) if notice else {}
-
-
-def _query(key: str, state: PatientState, duties: Duties) -> dict[str, str]:
-    """Return what stands behind a query: why, since when, the words of who asked and answered; empty if it is none."""
-    finding = next((f for f in duties.findings if f.query == key), None)
-    trail, asked = state.queries.get(key), state.asked.get(key)
-    if not (finding or trail or asked):
-        return {}
-    status = f"closed: {closed_by(key, state)}" if trail or not finding else "about to be raised"
-    found = {
-        "query": finding.title if finding else key,
-        "status": "open" if trail and trail.open else status,
-        "round": str(trail.round if trail else 0),
-        "because": str(finding.because) if finding else "no longer given by the data",
-    }
-    if trail:
-        found["raised"] = trail.raised_at[trail.round].isoformat()
-    if asked:
-        found["question"] = f"{asked.text} ({asked.actor}, {asked.occurred})"
-    for n, answer in enumerate(trail.answers if trail else (), 1):
-        found[f"answer {n}"] = f"{answer.answer} ({answer.actor}, {answer.occurred})"
-    ends = "query_resolved by whoever asked" if asked else "the data: the values, a correction, or why there is none"
-    return found | ({"ends with": ends} if finding else {})
-
-
-def _explain_safety(key: str, duties: Duties) -> dict[str, str]:
-    clock = next((c for c in duties.clocks if c.key == key), None)
-    gate = next((g for g in duties.gates if g.key == key), None) if "/gate/" in key else None
-    return explain_clock(clock) if clock else explain_gate(gate) if gate else {}
-
-
-def explain_gate(gate: Gate) -> dict[str, str]:
-    """Return each condition of a gate with its why; on the console the site's own words stand beside it."""
-    lines = {
-        c.name: f"{WORDS[c.verdict]} - {c.because}" + (f'; the site says: "{c.said}"' if c.said else "")
-        for c in gate.conditions
-    }
-    return {"gate": gate.name, "verdict": WORDS[gate.verdict], "as of": str(gate.day), **lines}
-
-
-def explain_clock(clock: Clock) -> dict[str, str]:
-    """Return what is to be reported until when, and why."""
-    reported = clock.local(clock.reported) if clock.reported else "not yet"
-    return {
-        "report": clock.name, "status": clock.status, "aware": clock.local(clock.aware),
-        "deadline": clock.local(clock.deadline), "reported": reported, "because": str(clock.because),
-    }  # fmt: skip
-
-
-def explain_deviation(key: str, state: PatientState, duties: Duties) -> dict[str, str]:
-    """Return what stands behind a deviation: why, its whole trace, and what would make it go away; empty if nothing."""
-    shown = next((d for d in duties.deviations if d.key == key), None)
-    trace = rounds(state, key)
-    if shown is None and not trace:
-        return {}
-    said = {f"round {r.number}": _round(r) for r in trace}
-    if shown is None:
-        last = trace[-1]
-        why = {"because": last.found.reason or "", "remedy": "none needed: the data show it no longer"}
-        return {"deviation": last.found.kind, "status": "withdrawn", "grade": last.found.grade, **said, **why}
-    answered = bool(trace and trace[-1].acknowledged and not trace[-1].withdrawn)
-    status = "acknowledged" if answered else "open" if trace and not trace[-1].withdrawn else "about to be found"
-    why = {"because": str(shown.because), "remedy": shown.remedy}
-    return {
-        "deviation": shown.title, "status": status, "grade": shown.grade, "on": str(shown.on), **said, **why,
-    }  # fmt: skip
-
-
-def _round(one: Round) -> str:
-    """Return one finding and what became of it in a line."""
-    parts = [f"found {one.found.occurred}, {one.found.grade}"]
-    if one.acknowledged:
-        parts.append(
-            f"acknowledged {one.acknowledged.occurred} by {one.acknowledged.actor}, cause {one.acknowledged.cause}, "
-            f"action {one.acknowledged.action}"
-        )
-    if one.withdrawn:
-        parts.append(f"withdrawn {one.withdrawn.occurred}: {one.withdrawn.reason or 'the data show it no longer'}")
-    return "; ".join(parts)
-
-
-def explain_notice(key: str, notice: NoticeTrail, about: ev.AnyLogged | None = None) -> dict[str, str]:
-    """Return what became of one copy of a notice, and the event that it tells of."""
-    sent = f"sent {notice.sent.at.isoformat()}" if notice.sent else "not known to have arrived"
-    why = {"because": f"{about.type.replace('_', ' ')} of {about.occurred}, event {about.id}"} if about else {}
-    failures = {f"failure {n}": f.error for n, f in notice.failed.items()}
-    return {"notice": key, "status": sent, "attempts": str(notice.last_attempt), **why, **failures}
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -217,7 +91,7 @@ def _deviations(state: PatientState, duties: Duties) -> str:
         trace, now = rounds(state, key), shown.get(key)
         grade = now.grade if now else trace[-1].found.grade
         what = now.title if now else f"~~{key.removeprefix(f'{state.subject}/deviation/')}~~"
-        rows.append((what, grade, now.on if now else "", " / ".join(_round(r) for r in trace), key))
+        rows.append((what, grade, now.on if now else "", " / ".join(round_words(r) for r in trace), key))
     return _table(("deviation", "grade", "on", "trace", "key"), rows) if rows else "The data show none."
 
 

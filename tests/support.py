@@ -183,6 +183,28 @@ def _planned(visit: str, count: int, start: date) -> date | None:
     return None
 
 
+# ── amended protocols ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def trial_fact(kind: str, on: date, **fields: Any) -> ev.AnyTrialFact:
+    """A fact about the trial."""
+    return ev.TRIAL_FACT.validate_python({"type": kind, "study": STUDY_ID, "occurred": on, **fields})
+
+
+def adopted(new: Study, on: date) -> ev.AnyTrialFact:
+    """The adoption of a version."""
+    assert new.amendment
+    body = {"version": new.version, "amends": new.amendment.amends, "definition": new.definition}
+    return trial_fact("protocol_amended", on, id=f"protocol/{new.version}", **body)
+
+
+def activated(version: str, on: date, site: str = "S01", **fields: Any) -> ev.AnyTrialFact:
+    """The activation of a version at a site."""
+    return trial_fact(
+        "amendment_activated", on, **{"id": f"active/{version}/{site}", "version": version, "site": site, **fields}
+    )
+
+
 # ── a trial on a clock that can be set ────────────────────────────────────────────────────────────────────────────
 
 

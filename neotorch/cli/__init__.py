@@ -30,13 +30,15 @@ COMMANDS = {
     "snooze": ("desk:snooze", "Put the reminders of an open matter off to a day."),
     "away": ("desk:away", "Somebody is away: their notices go to a deputy."),
     "release": ("desk:release", "Let held notices go."),
+    "amend": ("amend:amend", "Bring an amended study file into force at a site."),
+    "reconsent": ("amend:reconsent", "A patient was asked to consent to an amended protocol."),
     "endpoints": ("endpoints:endpoints", "pCR, low RCB classes and event-free survival."),
     "rcb": ("rcb:command", "Residual Cancer Burden for a table of specimens."),
     "km": ("km:command", "Kaplan-Meier for a table of times and events."),
     "explain": ("views:explain", "Why: what stands behind a key."),
     "verify": ("verify:verify", "Check the whole log."),
     "doctor": ("doctor:doctor", "Check machine, data folder, log and notice channels."),
-    "simulate": ("simulate:simulate", "Make a synthetic trial's events."),
+    "simulate": ("simulate:simulate", "Make a synthetic trial's events, or show what an amendment would change."),
 }
 for command, (target, words) in COMMANDS.items():
     # imported when called: `record` must not wait for what `up` needs
@@ -52,7 +54,7 @@ def main() -> None:
         sys.exit(2)
     except NeotorchError as error:
         console.print(f"[bold red]{type(error).__name__}[/]", end=" ")
-        console.print(str(error), markup=False, highlight=False)
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)

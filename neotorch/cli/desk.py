@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as text
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -36,7 +37,7 @@ def book(subject: str, visit: str, day: str, /, *, reason: str = "", actor: str 
     earlier = engine.state(subject).booked.get(visit)
     body = {"type": "visit_booked", "visit": visit, "appointment": day}
     about = {"subject": subject} | ({"corrects": earlier.id} if earlier else {})
-    return _tell(engine, body | about, reason, actor, json=json)
+    return tell(engine, [body | about], reason, actor, json=json)
 
 
 def waive(subject: str, visit: str, /, *, reason: str, actor: str = "site", json: Flag = False) -> int:
@@ -56,7 +57,7 @@ def waive(subject: str, visit: str, /, *, reason: str, actor: str = "site", json
         Print the result as JSON.
     """
     body = {"type": "visit_waived", "subject": subject, "visit": visit}
-    return _tell(Engine.open(), body, reason, actor, json=json)
+    return tell(Engine.open(), [body], reason, actor, json=json)
 
 
 def seen(key: str, /, *, actor: str = "site", json: Flag = False) -> int:
@@ -72,7 +73,7 @@ def seen(key: str, /, *, actor: str = "site", json: Flag = False) -> int:
         Print the result as JSON.
     """
     body = {"type": "notice_seen", "subject": key.partition("/")[0], "key": key}
-    return _tell(Engine.open(), body, "", actor, json=json)
+    return tell(Engine.open(), [body], "", actor, json=json)
 
 
 def snooze(key: str, /, *, until: str, reason: str, actor: str = "site", json: Flag = False) -> int:
@@ -92,7 +93,7 @@ def snooze(key: str, /, *, until: str, reason: str, actor: str = "site", json: F
         Print the result as JSON.
     """
     body = {"type": "snoozed", "subject": key.partition("/")[0], "key": key, "until": until}
-    return _tell(Engine.open(), body, reason, actor, json=json)
+    return tell(Engine.open(), [body], reason, actor, json=json)
 
 
 def away(channel: str, /, *, until: str, deputy: str, since: str = "", actor: str = "site", json: Flag = False) -> int:
@@ -114,7 +115,7 @@ def away(channel: str, /, *, until: str, deputy: str, since: str = "", actor: st
         Print the result as JSON.
     """
     body = {"type": "absence", "channel": channel, "until": until, "deputy": deputy}
-    return _tell(Engine.open(), body | ({"occurred": since} if since else {}), "", actor, json=json)
+    return tell(Engine.open(), [body | ({"occurred": since} if since else {})], "", actor, json=json)
 
 
 def release(*, reason: str, actor: str = "site", json: Flag = False) -> int:
@@ -129,21 +130,27 @@ def release(*, reason: str, actor: str = "site", json: Flag = False) -> int:
     json: bool
         Print the result as JSON.
     """
-    return _tell(Engine.open(), {"type": "notices_released"}, reason, actor, json=json)
+    return tell(Engine.open(), [{"type": "notices_released"}], reason, actor, json=json)
 
 
-def _tell(engine: Engine, body: dict[str, Any], reason: str, actor: str, *, json: bool) -> int:
-    """Record one fact of today, as `neotorch record` would: the same checks and the same words."""
-    site = engine.state(body["subject"]).site if "subject" in body else None
-    row = {"occurred": str(engine.today(site)), "actor": actor, **body} | ({"reason": reason} if reason else {})
-    intake = read_events(text.dumps(row).encode(), "command line", engine.study.id)
-    admissions = engine.record([f for _, f in intake.facts])
-    faults = (*intake.faults, *fact_faults(zip([n for n, _ in intake.facts], admissions, strict=True)))
+def tell(engine: Engine, bodies: Sequence[dict[str, Any]], reason: str, actor: str, *, json: bool) -> int:
+    """Record facts of today, as `neotorch record` would: all or none, the same checks and the same words."""
+    rows = []
+    for body in bodies:
+        site = engine.state(body["subject"]).site if "subject" in body else None
+        rows.append(
+            {"occurred": str(engine.today(site)), "actor": actor, **body} | ({"reason": reason} if reason else {})
+        )
+    data = "".join(text.dumps(row) + "\n" for row in rows).encode()
+    intake = read_events(data, "command line", engine.study.id)
+    admissions = [] if intake.faults else engine.record([f for _, f in intake.facts])
+    places = [n for n, _ in intake.facts][: len(admissions)]
+    faults = (*intake.faults, *fact_faults(zip(places, admissions, strict=True)))
     if json:
         found = [{"id": a.fact.id, "outcome": a.outcome} for a in admissions]
         print_json({"recorded": found, "faults": [f.as_dict() for f in faults]})
     for fault in () if json else faults:
-        err.print(f"{fault.field}: {fault.what}; {fault.todo}", markup=False, highlight=False)
+        err.print(f"{fault.field}: {fault.what}; {fault.todo}", markup=False, highlight=False, soft_wrap=True)
     for admission in () if json else admissions:
         if admission.outcome != "refused":
             out.print(f"{admission.outcome}: {admission.fact.id}", markup=False, highlight=False)

@@ -87,7 +87,7 @@ def _wait(done: Callable[[], bool]) -> bool:
 
 def _seen(engine: Engine, subject: str) -> bool:
     """Whether the journey has seen everything about the patient, its own effects included: nothing is left to do."""
-    return engine.log.journey_seen(subject)[1] >= engine.state(subject).position
+    return engine.log.journey_seen(subject)[1] >= engine.position(engine.state(subject))
 
 
 def _told(engine: Engine, since: int) -> bool:

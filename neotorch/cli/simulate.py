@@ -35,9 +35,13 @@ def simulate(
     until: str | None = None,
     out: Path | None = None,
     summary: Annotated[bool, Parameter(negative="")] = False,
+    amendment: Path | None = None,
+    site: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Make a synthetic trial's events: JSON Lines that `neotorch record` takes. Same options, same bytes.
+
+    With --amendment: show what an amended study file would change for the patients in the log, and change nothing.
 
     Parameters
     ----------
@@ -51,9 +55,19 @@ def simulate(
         The file to write; standard output if not given.
     summary: bool
         Print numbers per stage and kind of event instead of the events.
+    amendment: Path
+        An amended study file: show which visits, reminders, queries, deviations and endpoints would change for whom.
+    site: str
+        With --amendment: only for this site's patients.
     json: bool
-        With --summary: print as JSON.
+        With --summary or --amendment: print as JSON.
     """
+    if amendment is not None:
+        from neotorch.cli.amend import show
+
+        return show(amendment, site, json=json)
+    if site is not None:
+        raise BadInput("goes with --amendment", "--site", "A synthetic trial has the sites of its study file.")
     if json and not summary:
         raise BadInput("goes with --summary", "--json", "The events themselves are JSON Lines already.")
     study = played_study()
@@ -66,7 +80,12 @@ def simulate(
     if summary:
         _summary(dated, study, last, as_json=json)
     elif out is not None:
-        err.print(f"{len(dated)} events of {patients} patients up to {last} in {out}", highlight=False, markup=False)
+        err.print(
+            f"{len(dated)} events of {patients} patients up to {last} in {out}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     return 0
 
 

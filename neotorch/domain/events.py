@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    JsonValue,
     StringConstraints,
     TypeAdapter,
 )
@@ -30,6 +31,8 @@ from neotorch.domain.dates import parse_date, parse_instant
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}$")]
 """A short code from the study file or a controlled list; no blanks, so no names and no free text."""
 EventId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/#@+-]{0,239}$")]
+StudyVersion = Annotated[str, StringConstraints(pattern=r"^\d{1,4}\.\d{1,4}$")]
+"""Version of a study file, such as 1.1."""
 SUBJECT_CODE = r"^[A-Z0-9]{2,8}(-[A-Z0-9]{1,8})?-[0-9]{2,6}$"
 """One or two short groups (study, site) and a running number, as trials number subjects; the study file narrows it."""
 SubjectId = Annotated[str, StringConstraints(pattern=SUBJECT_CODE)]
@@ -147,6 +150,16 @@ class Consent(Fact):
     site: Code
     icf_version: Code
     rank: ClassVar[int] = 1
+
+
+class Reconsent(Fact):
+    """Asked to consent to an amended protocol: from that day the patient is on `version`, or stays where they were."""
+
+    type: Literal["reconsent"] = "reconsent"
+    version: StudyVersion
+    agreed: bool = True
+    icf_version: Code | None = None
+    rank: ClassVar[int] = 2
 
 
 class Eligibility(Fact):
@@ -511,6 +524,31 @@ class NoticesReleased(TrialFact):
     type: Literal["notices_released"] = "notices_released"
 
 
+class ProtocolAmended(TrialFact):
+    """A version of the study file, whole, as it was adopted: what it says can be read from the log for ever."""
+
+    type: Literal["protocol_amended"] = "protocol_amended"
+    rank: ClassVar[int] = -2
+    version: StudyVersion
+    amends: StudyVersion
+    definition: dict[str, JsonValue]
+    """The study file's content, as plain JSON."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the canonical definition."""
+        return hashlib.sha256(canonical(self.definition)).hexdigest()
+
+
+class AmendmentActivated(TrialFact):
+    """From `occurred` on, the day of its approval there, an adopted version is in force at a site."""
+
+    type: Literal["amendment_activated"] = "amendment_activated"
+    rank: ClassVar[int] = -1
+    version: StudyVersion
+    site: Code
+
+
 # ── effects ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -625,9 +663,9 @@ AnyFact = Union[
     Consent, Eligibility, Enrolment, CycleGiven, CycleDelayed, DoseChanged, VisitHeld, VisitMissed, FormReceived,
     Imaging, AdverseEvent, Progression, Surgery, Pathology, Recurrence, SecondPrimary, NewTherapy, DiseaseAssessment,
     Contact, Death, Withdrawal, LostToFollowUp, QueryAnswered, QueryOpened, QueryResolved,
-    UnscheduledVisit, VisitBooked, VisitWaived, NoticeSeen, Snoozed, DeviationAcknowledged, Retraction,
+    UnscheduledVisit, VisitBooked, VisitWaived, NoticeSeen, Snoozed, DeviationAcknowledged, Reconsent, Retraction,
 ]  # fmt: skip
-AnyTrialFact = Union[Absence, NoticesReleased]
+AnyTrialFact = Union[Absence, NoticesReleased, ProtocolAmended, AmendmentActivated]
 AnyEffect = Union[
     NoticeClaimed, NoticeSent, NoticeFailed, QueryRaised, QueryClosed, DeviationFound, DeviationWithdrawn,
     EndpointsRecalculated, Incident,

@@ -7,9 +7,10 @@ stay in the log. An impossible history gives problems (which become data queries
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from neotorch.domain import events as ev
@@ -132,6 +133,8 @@ class PatientState:
     pathologies: tuple[ev.Pathology, ...] = ()
     progressions: tuple[ev.Progression, ...] = ()
     recurrences: tuple[ev.Recurrence, ...] = ()
+    reconsents: tuple[ev.Reconsent, ...] = ()
+    """Answers to amended protocols, in order."""
     withdrawal: ev.Withdrawal | None = None
     lost: ev.LostToFollowUp | None = None
     death: ev.Death | None = None
@@ -175,7 +178,17 @@ class PatientState:
         """The first progression that precludes surgery."""
         return next((p for p in self.progressions if p.operable is False), None)
 
-    @property
+    @cached_property
+    def notices_about(self) -> Mapping[str, Sequence[tuple[str, NoticeTrail]]]:
+        """The trails by what follows the subject in their keys: a visit's code, or another word."""
+        found: dict[str, list[tuple[str, NoticeTrail]]] = {}
+        for key, trail in self.notices.items():
+            parts = key.split("/", 2)
+            if len(parts) == 3 and parts[0] == self.subject:
+                found.setdefault(parts[1], []).append((key, trail))
+        return found
+
+    @cached_property
     def position(self) -> int:
         """Newest log position among the subject's events."""
         return max((r.seq for r in self.learnt.values()), default=0)
@@ -220,6 +233,7 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
         pathologies=tuple(draft.pathologies),
         progressions=tuple(draft.progressions),
         recurrences=tuple(draft.recurrences),
+        reconsents=tuple(draft.reconsents),
         withdrawal=draft.withdrawal,
         lost=draft.lost,
         death=draft.death,
@@ -237,16 +251,16 @@ def with_effects(state: PatientState, rows: Iterable[ev.Recorded]) -> PatientSta
     doubtful = any(p.code == "unknown-target" for p in state.problems)  # one of them may be what was not there before
     if doubtful or not all(isinstance(r.event, ev.Effect) for r in fresh.values()):
         return None
-    learnt = {**state.learnt, **fresh}
-    told = (ev.Effect, ev.QueryAnswered, ev.DeviationAcknowledged)
     draft = _Draft()
-    every = [r.event for r in learnt.values() if isinstance(r.event, told) and r.event.id not in state.superseded]
-    for event in sorted(every, key=lambda e: (e.occurred, e.rank, e.id)):
-        draft.take(event, learnt[event.id].recorded_at)
+    for row in sorted(fresh.values(), key=lambda r: (r.event.occurred, r.event.rank, r.event.id)):
+        draft.take(row.event, row.recorded_at)
     return replace(
-        state, queries=draft.query_trails(), deviations=draft.deviation_trails(), notices=draft.notice_trails(),
-        learnt=learnt,
-    )  # fmt: skip
+        state,
+        queries={**state.queries, **draft.query_trails(state.queries)},
+        deviations={**state.deviations, **draft.deviation_trails(state.deviations)},
+        notices={**state.notices, **draft.notice_trails(state.notices)},
+        learnt={**state.learnt, **fresh},
+    )
 
 
 def _supersede(every: list[ev.AnyLogged]) -> tuple[dict[str, str], list[Problem]]:
@@ -335,6 +349,7 @@ class _Draft:
         self.pathologies: list[ev.Pathology] = []
         self.progressions: list[ev.Progression] = []
         self.recurrences: list[ev.Recurrence] = []
+        self.reconsents: list[ev.Reconsent] = []
         self.withdrawal: ev.Withdrawal | None = None
         self.lost: ev.LostToFollowUp | None = None
         self.death: ev.Death | None = None
@@ -409,6 +424,8 @@ class _Draft:
                 self.progressions.append(event)
             case ev.Recurrence():
                 self.recurrences.append(event)
+            case ev.Reconsent():
+                self.reconsents.append(event)
             case ev.Withdrawal():
                 if self.withdrawal is None or (event.scope == "study" and self.withdrawal.scope == "treatment"):
                     self.withdrawal = event
@@ -423,7 +440,7 @@ class _Draft:
             case (
                 ev.Contact() | ev.DiseaseAssessment() | ev.Imaging() | ev.AdverseEvent() | ev.SecondPrimary()
                 | ev.NewTherapy() | ev.Retraction() | ev.EndpointsRecalculated() | ev.Incident()
-                | ev.Absence() | ev.NoticesReleased()
+                | ev.Absence() | ev.NoticesReleased() | ev.ProtocolAmended() | ev.AmendmentActivated()
             ):  # fmt: skip
                 pass  # read from the facts where needed, or about the trial
 
@@ -442,30 +459,44 @@ class _Draft:
         text = f"death is recorded twice, on {self.death.occurred} and on {event.occurred}"
         self.problems.append(Problem("death-twice", text, (self.death.id, event.id)))
 
-    def query_trails(self) -> dict[str, QueryTrail]:
-        return {
-            query: QueryTrail(
-                raised={n: e for n, (e, _) in rounds.items()},
-                raised_at={n: at for n, (_, at) in rounds.items()},
-                closed=frozenset(self.closed.get(query, ())),
-                answers=tuple(self.answers.get(query, ())),
+    def query_trails(self, before: Mapping[str, QueryTrail] | None = None) -> dict[str, QueryTrail]:
+        """Return the trails of the queries that were raised, closed or answered; `before`: what they were until now."""
+        known, none = before or {}, QueryTrail()
+        found = {}
+        for query in (*self.raised, *(q for q in self.closed if q in known and q not in self.raised)):
+            old, rounds = known.get(query, none), self.raised.get(query, {})
+            found[query] = QueryTrail(
+                raised={**old.raised, **{n: e for n, (e, _) in rounds.items()}},
+                raised_at={**old.raised_at, **{n: at for n, (_, at) in rounds.items()}},
+                closed=old.closed | self.closed.get(query, set()),
+                answers=(*old.answers, *self.answers.get(query, ())),
             )
-            for query, rounds in self.raised.items()
-        }
+        return found
 
-    def deviation_trails(self) -> dict[str, DeviationTrail]:
-        return {
-            key: DeviationTrail(
-                found={n: e for n, (e, _) in rounds.items()},
-                found_at={n: at for n, (_, at) in rounds.items()},
-                withdrawn=frozenset(self.withdrawn.get(key, ())),
-                acknowledged=tuple(self.acknowledged.get(key, ())),
+    def deviation_trails(self, before: Mapping[str, DeviationTrail] | None = None) -> dict[str, DeviationTrail]:
+        """Return the trails of the deviations that were found or withdrawn; `before`: what they were until now."""
+        known, none = before or {}, DeviationTrail()
+        found = {}
+        for key in (*self.found, *(k for k in self.withdrawn if k in known and k not in self.found)):
+            old, rounds = known.get(key, none), self.found.get(key, {})
+            found[key] = DeviationTrail(
+                found={**old.found, **{n: e for n, (e, _) in rounds.items()}},
+                found_at={**old.found_at, **{n: at for n, (_, at) in rounds.items()}},
+                withdrawn=old.withdrawn | self.withdrawn.get(key, set()),
+                acknowledged=(*old.acknowledged, *self.acknowledged.get(key, ())),
             )
-            for key, rounds in self.found.items()
-        }
+        return found
 
-    def notice_trails(self) -> dict[str, NoticeTrail]:
-        return {
-            key: NoticeTrail(claims=claims, sent=self.sent.get(key), failed=self.failed.get(key, {}))
-            for key, claims in self.claims.items()
-        }
+    def notice_trails(self, before: Mapping[str, NoticeTrail] | None = None) -> dict[str, NoticeTrail]:
+        """Return the trails of the notices that were claimed, sent or failed; `before`: what they were until now."""
+        known, none = before or {}, NoticeTrail()
+        told = (*self.claims, *(k for k in (*self.sent, *self.failed) if k in known and k not in self.claims))
+        found = {}
+        for key in dict.fromkeys(told):
+            old = known.get(key, none)
+            found[key] = NoticeTrail(
+                claims={**old.claims, **self.claims.get(key, {})},
+                sent=self.sent.get(key) or old.sent,
+                failed={**old.failed, **self.failed.get(key, {})},
+            )
+        return found

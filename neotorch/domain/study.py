@@ -7,6 +7,8 @@ anchor fact; windows are inclusive. A problem in the file is reported with its p
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
@@ -25,7 +27,7 @@ from neotorch.domain.checks import Checks, OnlyIf
 from neotorch.domain.dates import parse_date
 from neotorch.domain.deviations import Deviations
 from neotorch.domain.efs import EfsMap
-from neotorch.domain.events import CYCLES_MAX, EXTRA_CYCLES_MAX, Code, Drug
+from neotorch.domain.events import CYCLES_MAX, EXTRA_CYCLES_MAX, Code, Drug, StudyVersion
 from neotorch.domain.safety import Safety
 from neotorch.domain.sourced import Model, Sourced, Words
 from neotorch.domain.workdays import table
@@ -388,11 +390,38 @@ class Endpoints(Model):
     """What is said beside two primary endpoints without a stated split of alpha."""
 
 
+class Amendment(Sourced):
+    """What makes a version an amendment of the one before."""
+
+    amends: StudyVersion
+    reason: str
+    reconsent: bool = True
+    """Whether a patient moves on re-consent; if not, all of a site's patients move on the day it is activated there."""
+
+
+@dataclass(frozen=True)
+class Era:
+    """The rules that a patient was under from a day on (None: from the beginning), until the next era."""
+
+    since: date | None
+    rules: Study
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An amendment in force at a patient's site to which the patient has not been asked to consent yet."""
+
+    version: str
+    since: date
+    event_id: str
+
+
 class Study(Model):
-    """A whole study file."""
+    """A whole study file; or, for a patient who has moved from one version to another, what holds for them."""
 
     id: Code
-    version: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
+    version: StudyVersion
+    amendment: Amendment | None = None
     valid_from: Annotated[date, BeforeValidator(parse_date)]
     title: Words
     short_title: str
@@ -427,6 +456,43 @@ class Study(Model):
         check_references(self)
         return self
 
+    def for_patient(
+        self, eras: Sequence[Era] = (), offers: Sequence[Offer] = (), older: Mapping[str, str] | None = None,
+        **parts: Any,
+    ) -> Study:  # fmt: skip
+        """Return these rules as they hold for one patient: `parts` replaced; `older` says which visit has whose rules."""
+        found = Study.model_construct(**{name: getattr(self, name) for name in Study.model_fields} | parts)
+        vars(found).update(eras=tuple(eras) or found.eras, offers=tuple(offers), older=dict(older or {}))
+        return found
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """The whole content as plain values, from which the study can be made again: what the log keeps of a version."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    @cached_property
+    def eras(self) -> tuple[Era, ...]:
+        """What to judge dated facts by: whoever moved to an amended protocol is judged by the one of the day."""
+        return (Era(None, self),)
+
+    def on(self, day: date) -> Study:
+        """Return the rules that the patient was under on a day."""
+        return next((e.rules for e in reversed(self.eras) if e.since is None or e.since <= day), self)
+
+    @cached_property
+    def offers(self) -> tuple[Offer, ...]:
+        """Amendments that the patient is to be asked to consent to."""
+        return ()
+
+    @cached_property
+    def older(self) -> Mapping[str, str]:
+        """Visit -> the earlier version that it is held by, also of those that an amendment took away."""
+        return {}
+
+    def version_of(self, visit: str) -> str:
+        """Return the version that a visit is held by: what lay behind when a patient moved keeps its own."""
+        return self.older.get(visit, self.version)
+
     @cached_property
     def form_by_code(self) -> dict[str, Form]:
         """Forms by code."""
@@ -449,6 +515,14 @@ class Study(Model):
 
     def cycle_visit(self, number: int) -> Visit | None:
         """Return the day-1 visit of a cycle; that of an extra one is made after the visit it is to be like."""
+        return self._cycle_visits.get(number)
+
+    @cached_property
+    def _cycle_visits(self) -> dict[int, Visit]:
+        numbers = {*range(1, self.cycles_allowed + 1), *(v.cycle for v in self.visits if v.cycle)}
+        return {n: v for n in numbers if (v := self._cycle_visit(n))}
+
+    def _cycle_visit(self, number: int) -> Visit | None:
         planned = next((v for v in self.visits if v.cycle == number), None)
         extra = self.cycles.extra
         if planned or extra is None or not self.cycles.count < number <= self.cycles_allowed:

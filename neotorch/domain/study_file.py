@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from neotorch.domain.amendment_file import amended
 from neotorch.domain.errors import NeotorchError
 from neotorch.domain.study import Study
 
@@ -20,8 +21,11 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The one in C reads a study file ten times as fast; some builds of PyYAML come without it."""
 
 
-def read_study(text: str, name: str = "study file") -> Study:
-    """Parse and validate a study file's text. StudyError lists every problem with its path and line."""
+def read_study(text: str, name: str = "study file", older: Callable[[str], Study] | None = None) -> Study:
+    """Parse and validate a study file's text. StudyError lists every problem with its path and line.
+
+    `older` gives the version that an amendment amends; it may raise StudyError.
+    """
     try:
         loader = _LOADER(text)
         node = loader.get_single_node()
@@ -38,14 +42,42 @@ def read_study(text: str, name: str = "study file") -> Study:
         raise StudyError("\n".join(said), name, "keep one of each: nobody could tell which counts")
     if not isinstance(data, dict):
         raise StudyError("not a mapping of settings", name, "start from neotorch/studies/neotorch-breast03/1.0.yaml")
+    whole = _amended(data, name, older) if "amendment" in data else data
     try:
-        return Study.model_validate(data)
+        return Study.model_validate(whole)
     except ValidationError as error:
         tree = yaml.compose(text, Loader=_LOADER)
-        problems = [f"{_path(e['loc'])} (line {_line(tree, e['loc'])}): {_words(e)}" for e in error.errors()]
+        problems = [
+            f"{_path(e['loc'], whole if whole is not data else None)} (line {_line(tree, e['loc'], whole)}): {_words(e)}"
+            for e in error.errors()
+        ]
         raise StudyError(
             "\n".join(problems), name, "mend these lines; a study file is used whole or not at all"
         ) from None
+
+
+def _amended(data: dict[str, Any], name: str, older: Callable[[str], Study] | None) -> dict[str, Any]:
+    """Return the amended version's content; `data` says what changes."""
+    said = data["amendment"]
+    amends = said.get("amends") if isinstance(said, dict) else None
+    if not isinstance(amends, str):
+        raise StudyError("amendment.amends is missing", name, 'name the version that is amended, such as amends: "1.0"')
+    if number(amends) >= number(str(data.get("version"))):
+        raise StudyError(
+            f"amendment.amends {amends} is not before version {data.get('version')}", name, "raise `version`"
+        )
+    if older is None:
+        raise StudyError(f"amends version {amends}, which is not at hand", name, "keep both files in one folder")
+    try:
+        return amended(older(amends).definition, data)
+    except ValueError as error:
+        raise StudyError(str(error), name, f"see docs/amendments.md; {amends} stays as it is") from None
+
+
+def number(version: str) -> tuple[int, ...]:
+    """Return a version as what it is ordered by: 1.10 comes after 1.9. What is no version comes last."""
+    parts = version.split(".")
+    return tuple(int(p) for p in parts) if all(p.isdecimal() for p in parts) else (10**9,)
 
 
 def _twins(node: Any) -> Iterator[tuple[str, int]]:
@@ -71,20 +103,46 @@ def _words(error: Any) -> str:
     return f"{message} (found {error['input']!r})" if not isinstance(error["input"], dict | list) else message
 
 
-def _path(loc: tuple[int | str, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+def _path(loc: tuple[int | str, ...], whole: Any = None) -> str:
+    """Return the place in words; in an amendment (`whole` is given) entries go by their code, not by their number."""
+    text = ""
+    for part in loc:
+        whole = _into(whole, part)
+        shown = whole["code"] if isinstance(part, int) and isinstance(whole, dict) and "code" in whole else part
+        text += f"[{shown}]" if isinstance(part, int) else f".{part}"
     return text.lstrip(".") or "the file as a whole"
 
 
-def _line(node: Any, loc: tuple[int | str, ...]) -> int:
+def _into(value: Any, part: int | str) -> Any:
+    """Return what stands at a place in plain values; None where nothing does."""
+    try:
+        return value[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _line(node: Any, loc: tuple[int | str, ...], whole: Any) -> int:
+    """Return the line of the file at which a place, or what is left of it in an amendment, stands."""
     line: int = node.start_mark.line + 1
     for part in loc:
+        whole = _into(whole, part)
         if isinstance(node, yaml.MappingNode):
             found = next(((k, v) for k, v in node.value if k.value == part), None)
             if found is None:
                 return line
             line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            entry = _entry(node, part, whole)
+            if entry is None:
+                return line
+            line, node = entry.start_mark.line + 1, entry
     return line
+
+
+def _entry(node: Any, number: int, whole: Any) -> Any:
+    """Return a list's entry: the one with the same code, else the one with the same number."""
+    code = whole.get("code") if isinstance(whole, dict) else None
+    for entry in node.value if code else ():
+        if isinstance(entry, yaml.MappingNode) and any(k.value == "code" and v.value == code for k, v in entry.value):
+            return entry
+    return node.value[number] if number < len(node.value) and not code else None

@@ -55,7 +55,7 @@ async def in_engine(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 def behind(engine: Engine, subject: str) -> bool:
     """Whether the log holds events of the subject that its journey has not seen."""
-    return engine.log.journey_seen(subject)[1] < engine.state(subject).position
+    return engine.log.journey_seen(subject)[1] < engine.position(engine.state(subject))
 
 
 class Dispatcher:

@@ -11,7 +11,7 @@ from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import ENDED, Journey, PatientState
 from neotorch.domain.study import Study
 from neotorch.rules.clocks import Clock, clock_notices, clock_wakes, sae_clocks
-from neotorch.rules.consistency import contradictions, doses_without_labs, lost_appointments
+from neotorch.rules.consistency import contradictions, doses_without_labs, lost_appointments, reconsents
 from neotorch.rules.departures import Deviation
 from neotorch.rules.deviations import departures, turning_days
 from neotorch.rules.gates import Gate, dose_gates, surgery_gate
@@ -114,12 +114,17 @@ def _by_facts(
 ) -> tuple[tuple[VisitPlan, ...], Journey, tuple[Finding, ...]]:
     """Return what follows from the facts and the day: visits, phase, and all that a site has to answer."""
     plans, phase = visit_plans(state, study, today), journey(state, study)
+    asked = state.once("asked", (study,), lambda: _asked(state, study, plans, phase))
+    return plans, phase, (*asked, *lost_appointments(state, study, plans))
+
+
+def _asked(state: PatientState, study: Study, plans: tuple[VisitPlan, ...], phase: Journey) -> tuple[Finding, ...]:
+    """Return what a site has to answer whatever day it is; of the plans only what was held counts."""
     missing = () if phase == "screen_failure" else missing_items(state, study, plans)
-    found = (
-        *contradictions(state, study), *lost_appointments(state, study, plans), *missing,
-        *doses_without_labs(state, study, plans, missing), *asked_by_people(state, study),
+    return (
+        *contradictions(state, study), *missing, *doses_without_labs(state, study, plans, missing),
+        *asked_by_people(state, study), *reconsents(state, study),
     )  # fmt: skip
-    return plans, phase, found
 
 
 def _gates(state: PatientState, study: Study, today: date) -> tuple[Gate, ...]:

@@ -119,7 +119,7 @@ def _targets(fact: ev.AnyFact, state: PatientState) -> Iterator[Refusal]:
 def _vocabulary(fact: ev.AnyFact, study: Study) -> Iterator[Refusal]:
     visit = getattr(fact, "visit", None)
     extra = {v.code for n in range(study.cycles.count + 1, study.cycles_allowed + 1) if (v := study.cycle_visit(n))}
-    if visit is not None and visit not in {*study.visit_by_code, *extra, "UNS"}:
+    if visit is not None and visit not in {*study.visit_by_code, *study.older, *extra, "UNS"}:
         todo = f"use one of {', '.join(study.visit_by_code)}, or UNS for an unscheduled one"
         yield Refusal("visit", f"{visit!r} is not a visit of study version {study.version}", todo)
     if isinstance(fact, ev.CycleGiven | ev.CycleDelayed) and fact.cycle > study.cycles_allowed:

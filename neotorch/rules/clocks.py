@@ -59,11 +59,12 @@ class Clock:
 
 def sae_clocks(state: PatientState, study: Study, now: datetime) -> tuple[Clock, ...]:
     """Return one clock for each adverse event that is serious, fatal, or of a term reported like one."""
-    if study.safety is None:
-        return ()
-    rule = study.safety.sae
-    found = [(f, what) for f in state.facts if isinstance(f, ev.AdverseEvent) and (what := _reportable(f, rule))]
-    return tuple(_clock(fact, what, rule, state, study, now) for fact, what in found)
+    told = ((f, study.on(f.occurred)) for f in state.facts if isinstance(f, ev.AdverseEvent))
+    found = [
+        (f, what, rules.safety.sae, rules)
+        for f, rules in told if rules.safety and (what := _reportable(f, rules.safety.sae))
+    ]  # fmt: skip
+    return tuple(_clock(fact, what, rule, state, rules, now) for fact, what, rule, rules in found)
 
 
 def _reportable(fact: ev.AdverseEvent, rule: SaeReport) -> str | Words | None:

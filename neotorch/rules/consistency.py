@@ -14,10 +14,10 @@ from neotorch.domain.history import history_problems
 from neotorch.domain.pcr import agreement
 from neotorch.domain.rcb import rcb_of
 from neotorch.domain.recist import Assessment, assessments, contradiction
-from neotorch.domain.state import PatientState, Problem
+from neotorch.domain.state import ENDED, PatientState, Problem
 from neotorch.domain.study import Study
 from neotorch.rules.missing import Finding, fresh_for
-from neotorch.rules.schedule import Because, VisitPlan
+from neotorch.rules.schedule import Because, VisitPlan, journey
 
 OVER = frozenset({"held", "missed", "waived", "not_expected"})
 
@@ -93,18 +93,19 @@ def doses_without_labs(
 
     What is asked for already, because a form due then is missing or too old (`missing`), is not asked for twice.
     """
-    check = study.checks.dose_labs
-    if check is None:
-        return ()
     asked = {f.query for f in missing}
-    parts = [p for wanted in check.forms for p in _parts(state, wanted.form)]
     found = []
     for number, dose in state.cycles.items():
+        rules = study.on(dose.occurred)
+        check = rules.checks.dose_labs
+        if check is None:
+            continue
+        parts = [p for wanted in check.forms for p in _parts(state, wanted.form)]
         first = dose.occurred - timedelta(check.days(number))
         taken = {(p.form, item) for p in parts if first <= p.occurred <= dose.occurred for item in p.items}
         absent = [
             (wanted.form, item)
-            for wanted in check.forms for item in wanted.items or study.form_by_code[wanted.form].items
+            for wanted in check.forms for item in wanted.items or rules.form_by_code[wanted.form].items
             if (wanted.form, item) not in taken
         ]  # fmt: skip
         known = _asked_forms(dose, state, study, plans, asked) if absent else set()
@@ -113,7 +114,7 @@ def doses_without_labs(
             visit = study.cycle_visit(number)
             code = visit.code if visit else f"C{number}D1"
             text = f"{', '.join(lacks)} not taken between {first} and the dose on {dose.occurred}"
-            because = Because("dose.labs", study.version, event_ids=(dose.id,), detail=text)
+            because = Because("dose.labs", rules.version, event_ids=(dose.id,), detail=text)
             opens = dose.occurred + timedelta(study.queries.raise_after_days)
             key, title = f"{state.subject}/{code}/dose-without-labs", f"dose without laboratory values at {code}"
             found.append(Finding(key, "dose-labs", code, tuple(lacks), title, because, opens))
@@ -154,6 +155,18 @@ def lost_appointments(state: PatientState, study: Study, plans: Sequence[VisitPl
         title = f"appointment outside the window at {plan.code}"
         opens = _learnt_on(booking.id, state, study)
         found.append(Finding(f"{state.subject}/{plan.code}/booking", "booking", plan.code, (), title, because, opens))
+    return tuple(found)
+
+
+def reconsents(state: PatientState, study: Study) -> tuple[Finding, ...]:
+    """Return one finding for an amendment in force at the site to which the patient has yet to be asked to consent."""
+    found = []
+    for offer in () if journey(state, study) in ENDED else study.offers:
+        text = f"version {offer.version} is in force at {state.site} since {offer.since}"
+        because = Because("protocol.reconsent", study.version, event_ids=(offer.event_id,), detail=text)
+        opens = offer.since + timedelta(study.queries.raise_after_days)
+        key, title = f"{state.subject}/reconsent/{offer.version}", f"re-consent to version {offer.version}"
+        found.append(Finding(key, "reconsent", None, ("reconsent",), title, because, opens))
     return tuple(found)
 
 

@@ -37,12 +37,16 @@ def deviations(  # noqa: PLR0917 - what deviations follow from
     `plans` are the patient's visits as of `now`; `gates` those of the doses given, `clocks` the safety reports owed.
     """
     zone = study.site(state.site).time_zone
-    chart = Chart(state, study, {p.code: p for p in plans}, local_date(now, zone), zone)
-    found = [
-        *_entry(chart), *_visits(chart), *_wash_outs(chart), *cycle_delays(chart), *dose_deviations(chart),
-        *gate_deviations(chart, gates), *_reports(chart, clocks),
-    ]  # fmt: skip
-    return tuple(sorted(found, key=lambda d: (d.on, d.key)))
+    by_code, today = {p.code: p for p in plans}, local_date(now, zone)
+    found: dict[str, Deviation] = {}
+    for era in study.eras:  # who moved to an amended protocol is judged by the rules of the day
+        chart = Chart(state, era.rules, by_code, today, zone)
+        every = (
+            *_entry(chart), *_visits(chart), *_wash_outs(chart), *cycle_delays(chart), *dose_deviations(chart),
+            *gate_deviations(chart, gates), *_reports(chart, clocks),
+        )  # fmt: skip
+        found |= {d.key: d for d in every if d.key not in found and study.on(d.on) is era.rules}
+    return tuple(sorted(found.values(), key=lambda d: (d.on, d.key)))
 
 
 def departures(state: PatientState, study: Study, plans: Sequence[VisitPlan], now: datetime) -> tuple[Deviation, ...]:

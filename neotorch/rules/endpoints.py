@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from neotorch.domain import events as ev
@@ -192,13 +192,23 @@ def _rcb01(rcb: RcbResult | None, study: Study, doubts: tuple[str, ...], ids: tu
 
 def _framed(verdict: Verdict, state: PatientState, cut: date, frame_days: int) -> Verdict:
     """After the analysis time frame an open verdict counts as a non-response (NeoSTEEP); before it, it is open."""
-    if verdict.answer in ("yes", "no") or state.first_dose is None:
+    if verdict.answer in ("yes", "no") or not _frame_over(state, cut, frame_days):
         return verdict
-    day = (cut - state.first_dose).days + 1
-    if day > frame_days:
-        return Verdict("no", f"{verdict.reason}; on day {day} the time frame of {frame_days} days is over: "
-                       "counts as a non-responder", verdict.event_ids)  # fmt: skip
-    return verdict
+    end = state.first_dose + timedelta(frame_days - 1) if state.first_dose else cut
+    return Verdict("no", f"{verdict.reason}; the time frame of {frame_days} days ended on {end}: "
+                   "counts as a non-responder", verdict.event_ids)  # fmt: skip
+
+
+def _frame_over(state: PatientState, cut: date, frame_days: int) -> bool:
+    return state.first_dose is not None and (cut - state.first_dose).days >= frame_days
+
+
+def hinges(state: PatientState, study: Study, cut: date) -> tuple[date, bool, bool]:
+    """Return what a patient's values at a cut hang on beside the facts: at cuts that agree in it they are the same."""
+    last = max((f.occurred for f in state.facts), default=cut)
+    frames = (study.endpoints.pcr.frame_days, study.endpoints.rcb01.frame_days)
+    pcr_over, rcb_over = (_frame_over(state, cut, days) for days in frames)
+    return min(cut, last), pcr_over, rcb_over
 
 
 def trial_result(

@@ -89,14 +89,17 @@ def dose_gates(state: PatientState, study: Study, on: date | None = None) -> tup
 
     Every drug has one, given or held: so the gate of a cycle for which a drug is not planned says so.
     """
-    if study.safety is None:
-        return ()
-    chart = _Chart(state, study, study.safety, Readings(state))
+    readings = Readings(state)
     days = [(n, c.occurred) for n, c in sorted(state.cycles.items())]
     coming = next_cycle(state, study)
     if on is not None and coming is not None:
         days.append((coming, on))
-    return tuple(gate for number, day in days for gate in _cycle_gates(number, day, chart))
+    charts = [(number, day, _chart(state, study.on(day), readings)) for number, day in days]
+    return tuple(gate for number, day, chart in charts if chart for gate in _cycle_gates(number, day, chart))
+
+
+def _chart(state: PatientState, rules: Study, readings: Readings) -> _Chart | None:
+    return _Chart(state, rules, rules.safety, readings) if rules.safety else None
 
 
 def next_cycle(state: PatientState, study: Study) -> int | None:
@@ -113,16 +116,12 @@ def next_cycle(state: PatientState, study: Study) -> int | None:
 
 def surgery_gate(state: PatientState, study: Study, on: date) -> Gate | None:
     """Return the gate before surgery as of the day of surgery, or of `on` once treatment has ended; None before."""
-    if study.safety is None or study.safety.surgery_gate is None:
+    awaited = treatment_end(state, study) and not state.inoperable and journey(state, study) not in ENDED
+    day = state.surgery.occurred if state.surgery else on if awaited else None
+    chart = _chart(state, study.on(day), Readings(state)) if day else None
+    gate = chart.safety.surgery_gate if chart else None
+    if day is None or chart is None or gate is None:
         return None
-    if state.surgery:
-        day = state.surgery.occurred
-    elif treatment_end(state, study) and not state.inoperable and journey(state, study) not in ENDED:
-        day = on
-    else:
-        return None
-    gate = study.safety.surgery_gate
-    chart = _Chart(state, study, study.safety, Readings(state))
     conditions = tuple(_before_surgery(gate, day, chart))
     return Gate(f"{state.subject}/gate/{gate.visit}", "surgery", gate.visit, None, day, conditions)
 

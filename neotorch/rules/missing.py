@@ -52,7 +52,7 @@ def _asked(  # noqa: PLR0917 - all six are what the query says
     few = len(absent) <= 2 or len(absent) < wanted
     what = ", ".join(absent) if few else f"{form.code} ({len(absent)} items)"
     because = Because(
-        "item.missing", study.version, plan.because.anchor, None, plan.evidence,
+        "item.missing", study.version_of(plan.code), plan.because.anchor, None, plan.evidence,
         f"{form.code} is due at {plan.code}, held on {plan.held_on}",
     )  # fmt: skip
     opens = plan.held_on + timedelta(study.queries.raise_after_days)
@@ -72,7 +72,9 @@ def _too_old(  # noqa: PLR0917 - all six are what the rule is about
     if newest >= fresh_at.day - timedelta(due.within_days):
         return None
     detail = f"{form.code} of {newest} is older than {due.within_days} d at {fresh_at.name} on {fresh_at.day}"
-    because = Because("item.too-old", study.version, event_ids=tuple(s.id for s in sources), detail=detail)
+    because = Because(
+        "item.too-old", study.version_of(plan.code), event_ids=tuple(s.id for s in sources), detail=detail
+    )
     key = f"{state.subject}/{plan.code}/{form.code}/too-old"
     title = f"{form.code} too old at {fresh_at.name}"
     return Finding(key, "too-old", plan.code, (form.code,), title, because, fresh_at.day)

@@ -67,6 +67,10 @@ def reminders(
 
 
 def _moments(state: PatientState, study: Study, plan: VisitPlan, span: Window) -> list[tuple[datetime, Rung]]:
+    return state.once(f"ladder/{plan.code}", (study, span), lambda: _ladder(state, study, plan, span))
+
+
+def _ladder(state: PatientState, study: Study, plan: VisitPlan, span: Window) -> list[tuple[datetime, Rung]]:
     """Return the rungs with their instants, without those put off (one reminder in their place) or taken note of."""
     site, hour = study.site(state.site), study.reminders.hour
     rungs = study.reminders.ladders[plan.visit.ladder]
@@ -113,8 +117,8 @@ def _said(state: PatientState, visit: str) -> _Said | None:
     prefix = f"{state.subject}/{visit}/"
     told: dict[str, datetime] = {}
     roles = set()
-    for key, trail in state.notices.items():
-        found = _DATED.match(key.removeprefix(prefix)) if trail.sent and key.startswith(prefix) else None
+    for key, trail in state.notices_about.get(visit, ()):
+        found = _DATED.match(key.removeprefix(prefix)) if trail.sent else None
         if found is None or trail.sent is None:
             continue
         base = key.removesuffix(found[4] or "")
@@ -188,3 +192,20 @@ def _moved(state: PatientState, study: Study, plan: VisitPlan, said: _Said | Non
     data = _visit_data(state, study, plan) | {"moved_from": before}
     roles = tuple(dict.fromkeys((*study.recipients.tell["moved"], *sorted(said.roles))))
     return Notice(key, "moved", f"{plan.code} moved", plan.because, data, roles=roles)
+
+
+def rungs(state: PatientState, study: Study, plan: VisitPlan) -> list[tuple[datetime, Rung]]:
+    """Return the ladder of a visit as it stands, with the instant of each rung; empty where the visit has no window."""
+    return _moments(state, study, plan, plan.window) if plan.window else []
+
+
+def rung_of(key: str) -> tuple[str, str, date] | None:
+    """Return (key of the visit, name of the rung, the day it tells of) of a reminder's key; None if it is none."""
+    visit, _, rest = key.rpartition("/")
+    visit, _, rung = visit.rpartition("/")
+    if not visit or not _DATED.match(f"{rung}/{rest}"):
+        return None
+    try:
+        return visit, rung, date.fromisoformat(rest)
+    except ValueError:  # no such day, or the second time that a day was told of
+        return None

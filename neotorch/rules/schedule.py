@@ -163,7 +163,8 @@ def find_anchor(name: str, state: PatientState, study: Study) -> Anchor | None:
                 return Anchor("planned start", state.enrolment.planned_start, (state.enrolment.id,))
             return None
         case "visit":
-            held = _held(study.visit_by_code[which], state)
+            visit = study.visit_by_code.get(which)  # gone by an amendment for a patient who had not come to it
+            held = _held(visit, state) if visit else None
             return Anchor(which, *held) if held else None
         case "cycle":
             return _cycle(int(which), state, study)
@@ -225,35 +226,45 @@ def _last_dose(drug: str, state: PatientState, study: Study) -> Anchor | None:
 
 def visit_plans(state: PatientState, study: Study, today: date) -> tuple[VisitPlan, ...]:
     """Return every visit of the study file for this patient, in the file's order."""
+    placed = state.once("visits", (study,), lambda: _placed(state, study))
+    return tuple(_dated(plan, today) if open_ else plan for plan, open_ in placed)
+
+
+def _dated(plan: VisitPlan, today: date) -> VisitPlan:
+    status = plan.window.status(today) if plan.window else "waiting"
+    return plan if status == plan.status else replace(plan, status=status)
+
+
+def _placed(state: PatientState, study: Study) -> tuple[tuple[VisitPlan, bool], ...]:
+    """Return every visit as the facts have it, and whether its status hangs on the day that it is looked at."""
     phase, called_off = journey(state, study), _called_off(state, study)
     extra = [study.cycle_visit(n) for n in sorted({*state.cycles, *state.delays}) if n > study.cycles.count]
     last = max((n for n, v in enumerate(study.visits) if v.cycle), default=-1) + 1
     visits = [*study.visits[:last], *(v for v in extra if v), *study.visits[last:]]
-    return tuple(_plan(v, state, study, today, phase, called_off[0] if called_off else None) for v in visits)
+    return tuple(_place(v, state, study, phase, called_off[0] if called_off else None) for v in visits)
 
 
-def _plan(  # noqa: PLR0917 - what a visit's status hangs on
-    visit: Visit, state: PatientState, study: Study, today: date, phase: Journey, called_off: date | None
-) -> VisitPlan:
-    held = _held(visit, state)
+def _place(
+    visit: Visit, state: PatientState, study: Study, phase: Journey, called_off: date | None
+) -> tuple[VisitPlan, bool]:
+    held, version = _held(visit, state), study.version_of(visit.code)
     protocol, because = _window(visit, state, study)
     span, because = _appointment(visit, state, protocol, because)
-    status: VisitStatus
+    status: VisitStatus | None = None
     if held:
         status = "held"
     elif visit.code in state.waived:
-        status, because = "waived", _told("waived", state.waived[visit.code], study)
+        status, because = "waived", _told("waived", state.waived[visit.code], version)
     elif visit.code in state.missed:
-        status, because = "missed", _told("missed", state.missed[visit.code], study)
+        status, because = "missed", _told("missed", state.missed[visit.code], version)
     elif not _expected(visit, state, span, called_off):
         status = "not_expected"
     elif _overtaken(visit, state):
         status = "missed"
     elif phase in ENDED:
         status = "missed" if span and span.closes < _end_of_journey(state) else "not_expected"
-    else:
-        status = span.status(today) if span else "waiting"
-    return VisitPlan(visit, status, span, protocol, held[0] if held else None, held[1] if held else (), because)
+    day, shown = held or (None, ())
+    return VisitPlan(visit, status or "planned", span, protocol, day, shown, because), status is None
 
 
 def _end_of_journey(state: PatientState) -> date:
@@ -266,9 +277,9 @@ def _end_of_journey(state: PatientState) -> date:
     return min((e.occurred for e in ends if e), default=date.min)
 
 
-def _told(word: str, told: ev.Event, study: Study) -> Because:
+def _told(word: str, told: ev.Event, version: str) -> Because:
     detail = f"{word}, the site said on {told.occurred}"
-    return Because(f"visit.{word}", study.version, event_ids=(told.id,), detail=detail)
+    return Because(f"visit.{word}", version, event_ids=(told.id,), detail=detail)
 
 
 def _appointment(
@@ -290,6 +301,7 @@ def _appointment(
 
 
 def _window(visit: Visit, state: PatientState, study: Study) -> tuple[Window | None, Because]:
+    version = study.version_of(visit.code)
     delay = state.delays.get(visit.cycle) if visit.cycle and visit.cycle not in state.cycles else None
     for timing in visit.timing:
         anchor = _latest(timing.anchors, state, study)
@@ -308,9 +320,9 @@ def _window(visit: Visit, state: PatientState, study: Study) -> tuple[Window | N
             f"not before {f.day + timedelta(n.days)} ({n.days} d after {f.name} on {f.day})" for n, f in floors
         )
         ids = (*anchor.event_ids, *(i for _, f in floors for i in f.event_ids))
-        return span, Because("visit.window", study.version, anchor, timing, tuple(dict.fromkeys(ids)), detail)
+        return span, Because("visit.window", version, anchor, timing, tuple(dict.fromkeys(ids)), detail)
     names = " or ".join(" and ".join(t.anchors) for t in visit.timing)
-    return None, Because("visit.window", study.version, detail=f"waits for {names}")
+    return None, Because("visit.window", version, detail=f"waits for {names}")
 
 
 def _latest(names: tuple[str, ...], state: PatientState, study: Study) -> Anchor | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+
+from pydantic import ValidationError
 
 from neotorch.domain import events as ev
 from neotorch.domain.study import Study
+from neotorch.domain.study_file import number
 from neotorch.rules.desk import PLANS_AHEAD, Refusal
 
 LONGEST_ABSENCE = timedelta(days=400)
@@ -15,8 +18,12 @@ LONGEST_ABSENCE = timedelta(days=400)
 def admit_trial(
     fact: ev.AnyTrialFact, earlier: Iterable[ev.AnyTrialFact], study: Study, channels: Iterable[str], today: date
 ) -> tuple[Refusal, ...]:
-    """Return all reasons against taking `fact` now. `earlier`: those in force; `channels`: names in the settings."""
-    return (*_common(fact, earlier, study), *_own(fact, sorted(channels), today))
+    """Return all reasons against taking `fact` now.
+
+    `earlier`: those in force; `study`: the version that the log began with; `channels`: names in the settings.
+    """
+    known = list(earlier)
+    return (*_common(fact, known, study), *_own(fact, sorted(channels), today), *_version(fact, known, study, today))
 
 
 def _common(fact: ev.AnyTrialFact, earlier: Iterable[ev.AnyTrialFact], study: Study) -> Iterator[Refusal]:
@@ -52,3 +59,67 @@ def _own(fact: ev.AnyTrialFact, channels: list[str], today: date) -> Iterator[Re
                 yield Refusal("reason", "letting held notices go needs a reason", "say in `reason` what you have seen")
             if fact.occurred > today:
                 yield Refusal("occurred", f"{fact.occurred} is in the future (today is {today})", "write today's date")
+
+
+def _version(fact: ev.AnyTrialFact, earlier: Sequence[ev.AnyTrialFact], study: Study, today: date) -> Iterator[Refusal]:
+    adopted = {f.version: f for f in earlier if isinstance(f, ev.ProtocolAmended)}
+    match fact:
+        case ev.ProtocolAmended():
+            yield from _adoption(fact, [study.version, *adopted], study)
+        case ev.AmendmentActivated():
+            yield from _activation(fact, adopted, earlier, today)
+
+
+def _adoption(fact: ev.ProtocolAmended, versions: Sequence[str], study: Study) -> Iterator[Refusal]:
+    newest = max(versions, key=number)
+    if fact.corrects is None and fact.version in versions:
+        yield Refusal("version", f"{fact.version} has been adopted already", "give the amendment the next version")
+    elif fact.corrects is None and fact.amends != newest:
+        yield Refusal("amends", f"{fact.amends} is not the newest version", f"amend {newest}")
+    try:
+        found = Study.model_validate(fact.definition)
+    except ValidationError as error:
+        path = ".".join(str(p) for p in error.errors()[0]["loc"])
+        yield Refusal(
+            f"definition.{path}".rstrip("."), error.errors()[0]["msg"], "mend the study file; neotorch amend reads it"
+        )
+        return
+    said = (found.id, found.version, found.amendment.amends if found.amendment else None)
+    if said != (study.id, fact.version, fact.amends):
+        yield Refusal(
+            "definition", f"it is {said[0]} {said[1]}, amending {said[2]}", "give study, version and amends so"
+        )
+    for site in study.sites:
+        if site.code not in {s.code for s in found.sites}:
+            yield Refusal(
+                "definition.sites", f"{site.code} is gone, and its patients stay", "leave the site in the file"
+            )
+
+
+def _activation(
+    fact: ev.AmendmentActivated,
+    adopted: Mapping[str, ev.ProtocolAmended],
+    earlier: Sequence[ev.AnyTrialFact],
+    today: date,
+) -> Iterator[Refusal]:
+    target = adopted.get(fact.version)
+    if target is None:
+        yield Refusal(
+            "version", f"{fact.version} has not been adopted", f"adopted: {', '.join(adopted) or 'none so far'}"
+        )
+        return
+    sites = [s.get("code") for s in target.definition.get("sites", ()) if isinstance(s, dict)]  # type: ignore[union-attr]
+    if fact.site not in sites:
+        yield Refusal(
+            "site", f"{fact.site!r} is no site of version {fact.version}", f"use one of {', '.join(map(str, sites))}"
+        )
+    if fact.occurred > today:
+        todo = "record it on the day it comes into force"
+        yield Refusal("occurred", f"{fact.occurred} is in the future (today is {today})", todo)
+    for other in (f for f in earlier if isinstance(f, ev.AmendmentActivated) and f.site == fact.site):
+        if other.version == fact.version and fact.corrects is None:
+            todo = f"to change the day, record it with corrects: {other.id} and a reason"
+            yield Refusal("version", f"{fact.version} is in force at {fact.site} since {other.occurred}", todo)
+        if number(other.version) < number(fact.version) and fact.occurred < other.occurred:
+            what = f"{fact.occurred} is before {other.version} came into force there ({other.occurred})"
+            yield Refusal("occurred", what, "correct one of the two days")

@@ -19,6 +19,8 @@ COORDINATOR, INVESTIGATOR, RADIOLOGY, PATHOLOGY, CENTRAL = "crc.01", "inv.01", "
 
 LATE_FORM, LACKS_ITEM, NOT_DONE, NEVER = 0.04, 0.035, 0.012, 0.06
 """Shares: forms that come days later; forms that lack an item; items answered by a reason; gaps that nobody fills."""
+HEEDLESS = 0.02
+"""Share of values under a gate's limit in spite of which a dose is given."""
 LAGS = ((0, 0.76), (1, 0.11), (2, 0.07), (5, 0.04), (8, 0.02))
 """Days until a visit is in the database, with their shares."""
 
@@ -39,6 +41,9 @@ class Chart:
         self.site = study.sites[0]
         self.ends: date | None = None
         self.weight = rng.gauss(60, 8)
+        self.before_doses = {"SCR", *(v.code for v in study.visits if v.cycle)}
+        """Visits whose values are looked at before a dose."""
+        self.least = _least(study)
         self._dated: list[Dated] = []
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,7 +108,7 @@ class Chart:
 
     def _form(self, code: str, due: Due, day: date, known_at: datetime) -> None:
         form = self.study.form_by_code[due.form]
-        items: dict[str, Any] = {n: self._value(n, due.form) for n in due.items or form.items}
+        items: dict[str, Any] = {n: self._value(n, due.form, code) for n in due.items or form.items}
         name, late = f"{code}-{form.code}", self.chance(LATE_FORM)
         if late and self.chance(NEVER):
             return
@@ -117,13 +122,17 @@ class Chart:
         if not self.chance(NEVER):
             self.take(ev.FormReceived, f"{name}-2", day, self._later(at), visit=code, form=form.code, items=supplied)
 
-    def _value(self, name: str, form: str) -> Any:
+    def _value(self, name: str, form: str, visit: str) -> Any:
         if self.chance(NOT_DONE) and form not in ("VITALS", "SURVIVAL"):
             reason = self.rng.choice(("sample haemolysed", "device out of order", "not ordered"))
             return ev.NotAnswered(status="not_done", reason=reason)
         if name == "WEIGHT":
             return round(self.weight + self.rng.gauss(0, 1), 1)
-        return value(self.rng, name, self.study.form_by_code[form].items[name])
+        drawn = value(self.rng, name, self.study.form_by_code[form].items[name])
+        least = self.least.get((form, name)) if visit in self.before_doses else None
+        if isinstance(drawn, str) or least is None or drawn >= least or self.chance(HEEDLESS):
+            return drawn
+        return type(drawn)(2 * least - drawn)  # a site waits for better values and then doses
 
     def _later(self, known_at: datetime) -> datetime:
         return known_at + timedelta(days=self.rng.randint(4, 20), minutes=self.rng.randint(-240, 240))
@@ -142,6 +151,15 @@ class Chart:
             return None
         self._dated.append(Dated(known_at, fixed))  # type: ignore[arg-type]  # see take
         return fixed
+
+
+def _least(study: Study) -> dict[tuple[str, str], float]:
+    """Return (form, item) -> the least value with which a dose may be given."""
+    if study.safety is None:
+        return {}
+    limits = [c for gate in study.safety.dose_gates for c in gate.conditions if c.at_least is not None]
+    places = {c.value: study.safety.values[c.value] for c in limits}
+    return {(places[c.value].form, places[c.value].item): float(c.at_least or 0) for c in limits}
 
 
 def workday(day: date) -> date:

@@ -83,6 +83,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "query_closed": {"query": "q1", "round": 1},
     "deviation_found": {"deviation": "d1", "round": 1, "kind": "late", "grade": "minor", "visit": "C1D8"},
     "deviation_withdrawn": {"deviation": "d1", "round": 1},
+    "reconsent": {"version": "1.1"},
+    "protocol_amended": {"subject": None, "version": "1.1", "amends": "1.0", "definition": {"id": "s", "visits": []}},
+    "amendment_activated": {"subject": None, "version": "1.1", "site": "S01"},
     "absence": {"subject": None, "channel": "mail", "until": "2026-03-10", "deputy": "other"},
     "notices_released": {"subject": None, "reason": "holidays are over"},
     "endpoints_recalculated": {

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import neotorch
 from neotorch.cli import main
 from neotorch.engine import Engine
 from neotorch.settings import Settings
@@ -92,3 +93,58 @@ def test_what_cannot_be_is_refused_in_words(words: tuple[str, ...], says: str, e
     assert says in " ".join((out + err).split())
     assert "Traceback" not in err
     assert engine.head() == head
+
+
+EXAMPLE = str(Path(neotorch.__file__).parent / "studies" / "neotorch-breast03" / "1.1.yaml")
+
+
+def test_an_amendment_is_shown_then_brought_into_force_then_consented_to(engine: Engine, run: Run) -> None:
+    """What would change is shown first and nothing is written; one command applies it; the patient moves on re-consent."""
+    head = engine.head()
+    code, out, _ = run("simulate", "--amendment", EXAMPLE)
+    assert (code, engine.head()) == (0, head)
+    assert "1 of 1 patients under way would see a change" in out
+    shown = json.loads(run("simulate", "--amendment", EXAMPLE, "--json")[1])
+    assert {(c["what"], c["name"]) for c in shown["changes"]} >= {("visit", "CARD6"), ("reminder", "C1D8")}
+    assert run("amend", EXAMPLE, "--site", "S01")[0] == 0
+    assert [r.event.type for r in engine.log.read(after=head)] == ["protocol_amended", "amendment_activated"]
+    assert run("reconsent", SUBJECT, "1.1")[0] == 0
+    assert engine.study_of(engine.state(SUBJECT)).version == "1.1"
+    assert "SHA-256" in run("explain", "protocol/1.1")[1]
+
+
+BAD_AMENDMENTS = [
+    (("amend", "nofile.yaml", "--site", "S01"), "no such file"),
+    (("amend", EXAMPLE, "--site", "S77"), "no site of version 1.1"),
+    (("amend", EXAMPLE, "--site", "S01", "--since", "2099-01-01"), "in the future"),
+    (("amend", EXAMPLE.replace("1.1.yaml", "1.0.yaml"), "--site", "S01"), "no amendment"),
+    (("reconsent", SUBJECT, "1.1"), "not in force at S01"),
+    (("simulate", "--amendment", EXAMPLE, "--site", "S77"), "no site"),
+    (("simulate", "--site", "S01"), "goes with --amendment"),
+]
+
+
+@pytest.mark.parametrize(("words", "says"), BAD_AMENDMENTS, ids=[" ".join(w).split("/")[-1] for w, _ in BAD_AMENDMENTS])
+def test_an_amendment_that_cannot_be_applied(engine: Engine, run: Run, words: tuple[str, ...], says: str) -> None:
+    """Refused in words with exit code 2, and nothing is written."""
+    head = engine.head()
+    code, out, err = run(*words)
+    assert code == 2, out
+    assert says in " ".join(err.split())
+    assert engine.head() == head
+
+
+def test_what_was_adopted_stays_as_it_is(engine: Engine, run: Run, tmp_path: Path) -> None:
+    """Another content under the same version is refused; an amendment of what is not the newest version too."""
+    assert run("amend", EXAMPLE, "--site", "S01")[0] == 0
+    text = Path(EXAMPLE).read_text(encoding="utf-8")
+    other = tmp_path / "other.yaml"
+    for change, says in (
+        (("offset_days: 182", "offset_days: 183"), "other content"),
+        (('"1.1"', '"1.2"'), "not the newest"),
+    ):
+        other.write_text(text.replace(*change), encoding="utf-8")
+        code, _, err = run("amend", str(other), "--site", "S01")
+        assert code == 2
+        assert says in " ".join(err.split())
+    assert engine.versions().newest.version == "1.1"

@@ -114,7 +114,7 @@ def test_of_several_anchors_the_latest_counts(tmp_path: Path) -> None:
     """A visit that hangs on surgery and pathology waits for both and counts from the later one."""
     old, new = "anchor: surgery, offset_days: 30", "anchor: [surgery, pathology], offset_days: 30"
     trial = Trial(tmp_path, now=at(START + 200 * DAY))
-    trial.engine.study = read_study(TEXT.replace(old, new))
+    trial.engine.use(read_study(TEXT.replace(old, new)))
     assert trial.engine.study.version == study().version
     from tests.support import course, pathology, surgery, visits
 

@@ -142,7 +142,7 @@ def test_a_nightly_result_that_nobodys_event_explains_is_an_incident(operated: T
     efs = study.endpoints.efs.model_copy(update={"primary_map": "neosteep-like"})
     endpoints = study.endpoints.model_copy(update={"efs": efs})
     changed = Trial(operated.engine.settings.data_dir, now=operated.now)
-    changed.engine.study = study.model_copy(update={"endpoints": endpoints})
+    changed.engine.use(study.model_copy(update={"endpoints": endpoints}))
     found = changed.engine.recalculate("nightly")
     assert found.incident is not None
     assert SUBJECT in found.incident.detail

@@ -15,8 +15,8 @@ from neotorch.domain import events as ev
 from neotorch.domain.calendar import Window, window
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study, Visit
-from neotorch.domain.study_file import read_study
 from neotorch.rules.schedule import find_anchor, journey, last_dose, treatment_end, visit_plans
+from neotorch.settings import load_study_file
 from tests.support import CLEAN, START, consent, course, cycle, day, fact, learnt, screened, state_of, study, surgery
 
 DAY = timedelta(1)
@@ -32,7 +32,7 @@ def study_files() -> list[Path]:
 @cache
 def read(file: Path) -> Study:
     """One of them."""
-    return read_study(file.read_text(encoding="utf-8"), file.name)
+    return load_study_file(file)
 
 
 class History:

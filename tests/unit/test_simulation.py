@@ -118,7 +118,7 @@ def test_subjects_are_numbered_in_the_order_of_consent() -> None:
 
 ANSWERS = {
     "query_answered", "query_opened", "query_resolved", "notice_seen", "snoozed", "deviation_acknowledged",
-    "visit_booked", "visit_waived", "unscheduled_visit",
+    "visit_booked", "visit_waived", "unscheduled_visit", "reconsent",
 }  # fmt: skip
 """What people say to the engine's questions; the synthetic patients tell only what happened to them."""
 

@@ -1,0 +1,482 @@
+"""Amended protocols: adopted once, in force per site, reaching a patient on re-consent, shown before they change anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+import neotorch
+from neotorch.domain import events as ev
+from neotorch.domain.study import Study
+from neotorch.domain.study_file import StudyError, read_study
+from neotorch.preview import preview
+from neotorch.rules.preview import changes
+from neotorch.settings import Settings, load_study
+from tests.support import (
+    CLEAN,
+    START,
+    SUBJECT,
+    Trial,
+    activated,
+    adopted,
+    at,
+    consent,
+    course,
+    cycle,
+    fact,
+    forms,
+    pathology,
+    screened,
+    study,
+    surgery,
+    visits,
+)
+
+DAY = timedelta(1)
+FOLDER = Path(neotorch.__file__).parent / "studies" / "neotorch-breast03"
+EXAMPLE = FOLDER / "1.1.yaml"
+HEAD = 'version: "1.1"\namendment: {amends: "1.0", reason: test, assumption: true, source: a test}\n'
+
+
+def shipped() -> Study:
+    """The amendment that ships as an example."""
+    return load_study(Settings(study_version="1.1"))
+
+
+def older(version: str) -> Study:
+    """The version that the tests amend."""
+    assert version == "1.0"
+    return study()
+
+
+def amendment(text: str, head: str = HEAD) -> Study:
+    """An amendment of 1.0 that says `text`."""
+    return read_study(head + text, "1.1.yaml", older)
+
+
+def agreed(on: date, version: str = "1.1", subject: str = SUBJECT, **fields: Any) -> ev.AnyFact:
+    """A patient's re-consent."""
+    return fact("reconsent", on, subject, version=version, **fields)
+
+
+def amended(folder: Path, new: Study, on: date, *facts: ev.AnyFact, now: date | None = None) -> Trial:
+    """A trial with some history in which a version comes into force at S01 on a day."""
+    trial = Trial(folder, now=at(now or on))
+    trial.tell(*facts)
+    trial.tell(adopted(new, on), activated(new.version, on))
+    return trial
+
+
+def window(trial: Trial, code: str, subject: str = SUBJECT) -> tuple[int, int]:
+    """A visit's window as days of the journey: C1D1 is day 0."""
+    span = visits(trial, subject)[code].window
+    return (span.opens - START).days, (span.closes - START).days
+
+
+# ── the file ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_example_changes_a_window_adds_a_form_and_a_visit() -> None:
+    """An amendment says only what differs; all else is as in the version that it amends."""
+    old, new = study(), shipped()
+    assert [v.code for v in new.visits if v.code not in old.visit_by_code] == ["CARD6"]
+    assert new.form_by_code.keys() - old.form_by_code.keys() == {"QOL"}
+    changed = {c for c, v in old.visit_by_code.items() if new.visit_by_code[c] != v}
+    assert changed == {"C1D8", "C1D15", "FU4", "FU8"}
+    for name in Study.model_fields.keys() - {"version", "valid_from", "amendment", "forms", "visits"}:
+        assert getattr(old, name) == getattr(new, name), name
+
+
+BAD = yaml.safe_load("""
+- {text: "remove: {visits: [C9D9]}", says: "remove.visits: 'C9D9' is not there"}
+- {text: "remove: {drugz: [x]}", says: "remove.drugz: only sites, drugs, forms, visits"}
+- {text: "remove: [C1D8]", says: "remove: name what goes, list by list"}
+- {text: "visits: {C1D8: {}}", says: "visits: a list whose entries each have a `code`"}
+- {text: "visits: [{code: NEW}]", says: "visits[NEW].after: a new visit needs it"}
+- {text: "visits: [{code: NEW, after: C9D9}]", says: "visits[NEW].after: 'C9D9' is no visit"}
+- {text: "visits: [{code: C1D8, after: SCR}]", says: "visits[C1D8].after: it is there already"}
+- {text: "visits: [{code: C1D8, missed_after_days: soon}]", says: "visits[C1D8].missed_after_days (line 3)"}
+- {text: "visits: [{code: NEW, after: SCR}]", says: "visits[NEW].label (line 3): is missing"}
+- {text: "visits: [{code: C1D8, due: [NOFORM]}]", says: NOFORM}
+- {text: "remove: {forms: [CBC]}", says: CBC}
+- {text: "queries: {raise_after_days: -1}", says: "queries.raise_after_days (line 3)"}
+- {text: "wrong: 1", says: "wrong (line 3): no such setting"}
+""")
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda b: b["text"])
+def test_an_amendment_that_does_not_fit_is_refused(bad: dict[str, str]) -> None:
+    """What is wrong is named by its code and the line in the amendment, not by a number in a file nobody wrote."""
+    with pytest.raises(StudyError) as error:
+        amendment(bad["text"])
+    assert bad["says"] in str(error.value)
+
+
+HEADS = [
+    ('version: "1.1"\namendment: {reason: x}\n', "amendment.amends is missing"),
+    ('version: "1.1"\namendment: soon\n', "amendment.amends is missing"),
+    ('version: "1.0"\namendment: {amends: "1.0"}\n', "amends 1.0 is not before version 1.0"),
+    ('version: "1.9"\namendment: {amends: "1.10"}\n', "amends 1.10 is not before version 1.9"),
+]
+
+
+@pytest.mark.parametrize(("head", "says"), HEADS)
+def test_an_amendment_comes_after_what_it_amends(head: str, says: str) -> None:
+    """Versions rise; 1.10 comes after 1.9; nothing amends itself."""
+    with pytest.raises(StudyError) as error:
+        amendment("", head)
+    assert says in str(error.value)
+
+
+def test_an_amendment_alone_cannot_be_read(tmp_path: Path) -> None:
+    """Without the version that it amends beside it, an amendment is refused with the file that is looked for."""
+    lonely = tmp_path / "1.1.yaml"
+    lonely.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(StudyError, match=r"1\.0\.yaml"):
+        load_study(Settings(study_file=lonely))
+
+
+# ── for whom, since when ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_new_patients_are_entered_under_what_is_in_force_at_their_site(tmp_path: Path) -> None:
+    """Who consents on the day of the activation or later is on the new version; who did the day before is not."""
+    trial = amended(tmp_path, shipped(), START, consent(START - DAY, "NT-001"))
+    trial.tell(consent(START, "NT-002"))
+    on = [trial.engine.study_of(trial.engine.state(s)).version for s in ("NT-001", "NT-002")]
+    assert on == ["1.0", "1.1"]
+
+
+def test_a_patient_moves_on_re_consent_and_not_before(tmp_path: Path) -> None:
+    """Until the answer the old windows hold; from its day on the new ones do."""
+    trial = amended(tmp_path, shipped(), START + 2 * DAY, *screened(), cycle(1, START))
+    assert window(trial, "C1D8") == (5, 9)
+    assert "CARD6" not in visits(trial)
+    trial.now = at(START + 3 * DAY)
+    trial.tell(agreed(START + 3 * DAY))
+    assert window(trial, "C1D8") == (4, 10)
+    assert visits(trial)["CARD6"].status == "waiting"
+
+
+def test_who_has_not_been_asked_becomes_a_query_and_the_answer_closes_it(tmp_path: Path) -> None:
+    """Three days after the activation the site is asked; agreement or refusal answers, refusal keeps the old version."""
+    trial = amended(tmp_path, shipped(), START + 2 * DAY, *screened(), *forms("C1D1", START), cycle(1, START))
+    trial.sleep_until(at(START + 4 * DAY))
+    assert trial.open_queries() == set()
+    trial.sleep_until(at(START + 5 * DAY))
+    assert trial.open_queries() == {"reconsent/1.1"}
+    assert (
+        "version 1.1 is in force at S01 since 2026-01-21" in trial.engine.explain(f"{SUBJECT}/reconsent/1.1")["because"]
+    )
+    trial.tell(agreed(START + 5 * DAY, agreed=False))
+    trial.wake()
+    assert trial.open_queries() == set()
+    assert window(trial, "C1D8") == (5, 9)
+
+
+def test_other_sites_keep_their_version(tmp_path: Path) -> None:
+    """An amendment is in force where it was approved; a site that it adds takes patients from its own activation on."""
+    site = study().definition["sites"][0] | {"code": "S02"}
+    new = amendment(yaml.safe_dump({"sites": [site]}))
+    trial = amended(tmp_path, new, START)
+    other = consent(START, "NT-002").model_copy(update={"site": "S02"})
+    refused = trial.engine.record([other])
+    assert refused[0].refusals[0].what == "unknown site 'S02'"
+    trial.tell(activated("1.1", START, "S02"))
+    trial.tell(other)
+    assert trial.engine.today("S02") == START
+
+
+def test_an_amendment_that_needs_no_consent_reaches_all_of_a_site_on_its_day(tmp_path: Path) -> None:
+    """With `reconsent: false` the patients of a site move when it is activated there, and nobody is asked."""
+    head = HEAD.replace("reason: test", "reason: test, reconsent: false")
+    text = "visits: [{code: C1D8, timing: [{anchor: cycle.1, offset_days: 7, window_days_before: 4, window_days_after: 4}]}]"
+    trial = amended(tmp_path, amendment(text, head), START + 2 * DAY, *screened(), cycle(1, START))
+    assert window(trial, "C1D8") == (3, 11)
+    assert trial.engine.study_of(trial.engine.state(SUBJECT)).offers == ()
+
+
+def test_the_day_of_an_activation_can_be_corrected(tmp_path: Path) -> None:
+    """With a reason, as any fact; who consented in between is on the old version then."""
+    trial = amended(tmp_path, shipped(), START, consent(START), now=START + 5 * DAY)
+    assert trial.engine.study_of(trial.engine.state(SUBJECT)).version == "1.1"
+    trial.tell(activated("1.1", START + 3 * DAY, id="active/again", corrects="active/1.1/S01", reason="typing error"))
+    assert trial.engine.study_of(trial.engine.state(SUBJECT)).version == "1.0"
+
+
+def test_one_amendment_after_the_other(tmp_path: Path) -> None:
+    """A patient may move twice, or from the first version straight to the third; only the newest is asked for."""
+    second = HEAD.replace('"1.1"', '"1.2"').replace('"1.0"', '"1.1"')
+    text = "visits: [{code: C1D8, timing: [{anchor: cycle.1, offset_days: 7, window_days_before: 1, window_days_after: 1}]}]"
+    third = read_study(second + text, "1.2.yaml", lambda _: shipped())
+    trial = amended(tmp_path, shipped(), START, *screened(), cycle(1, START), now=START + 4 * DAY)
+    trial.tell(adopted(third, START + DAY), activated("1.2", START + DAY))
+    offers = trial.engine.study_of(trial.engine.state(SUBJECT)).offers
+    assert [o.version for o in offers] == ["1.2"]
+    trial.tell(agreed(START + DAY, "1.1"))
+    assert window(trial, "C1D8") == (4, 10)
+    trial.tell(agreed(START + 2 * DAY, "1.2"))
+    assert window(trial, "C1D8") == (6, 8)
+    assert "CARD6" in visits(trial)
+
+
+# ── what lay behind stays as it was ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_visits_that_lay_behind_keep_their_windows(tmp_path: Path) -> None:
+    """A visit held or over before the move is judged by the version it was held under: no deviation comes or goes."""
+    early = forms("C1D8", START + 4 * DAY)  # a day before its window in 1.0, inside it in 1.1
+    trial = amended(
+        tmp_path, shipped(), START + 8 * DAY, *screened(), *forms("C1D1", START), cycle(1, START), now=START + 12 * DAY
+    )
+    trial.tell(*early)
+    trial.tell(agreed(START + 8 * DAY))
+    plans = visits(trial)
+    assert window(trial, "C1D8") == (5, 9)
+    assert plans["C1D8"].because.study_version == "1.0"
+    assert window(trial, "C1D15") == (11, 17)
+    assert plans["C1D15"].because.study_version == "1.1"
+    trial.wake()
+    assert "out-of-window/C1D8" in trial.open_deviations()
+    trial.tell(
+        *(
+            e.model_copy(
+                update={"id": f"{e.id}2", "corrects": e.id, "reason": "typing error", "occurred": START + 8 * DAY}
+            )
+            for e in early
+        )
+    )
+    trial.wake()
+    assert window(trial, "C1D8") == (4, 10), "held on the day of the move, it is a visit of the new version"
+    assert trial.open_deviations() == set()
+
+
+def operated(trial: Trial, start: date = START) -> None:
+    """A patient through surgery, day 150."""
+    facts = [
+        *screened(start),
+        *course(6, start),
+        *forms("PREOP", start + 130 * DAY),
+        surgery(start + 140 * DAY),
+        *forms("SURG", start + 140 * DAY),
+    ]
+    trial.tell(*facts, pathology(start + 150 * DAY), pathology(start + 160 * DAY, id="CENTRAL", read="central"))
+
+
+def test_a_new_form_is_asked_for_only_at_visits_to_come(tmp_path: Path) -> None:
+    """FU4 was held under 1.0 and owes no quality of life; FU8, held under 1.1, does."""
+    trial = Trial(tmp_path, now=at(START + 900 * DAY))
+    operated(trial)
+    trial.tell(*forms("FU4", START + 504 * DAY))
+    trial.tell(adopted(shipped(), START + 600 * DAY), activated("1.1", START + 600 * DAY), agreed(START + 610 * DAY))
+    trial.tell(*forms("FU8", START + 868 * DAY))
+    due = {f.query.removeprefix(f"{SUBJECT}/") for f in trial.engine.duties(SUBJECT)[1].findings}
+    assert "FU8/QOL" in due
+    assert "FU4/QOL" not in due
+    assert "CARD6" not in visits(trial), "its window had closed before the patient moved"
+
+
+def test_a_form_that_grows_asks_nothing_more_of_visits_behind(tmp_path: Path) -> None:
+    """An item added to a form is due from the move on; one taken away is due only before it."""
+    count = {"items": {"LYM": {"label": {"en": "lymphocytes", "zh": "淋巴细胞"}}}}
+    new = amendment(yaml.safe_dump({"forms": [{"code": "CBC", **count}]}))
+    trial = amended(
+        tmp_path, new, START + 5 * DAY, *screened(), *forms("C1D1", START), cycle(1, START), now=START + 20 * DAY
+    )
+    trial.tell(agreed(START + 5 * DAY), *forms("C1D8", START + 7 * DAY))
+    assert {f.query: f.items for f in trial.engine.duties(SUBJECT)[1].findings if "CBC" in f.query} == {
+        f"{SUBJECT}/C1D8/CBC": ("LYM",)
+    }
+
+
+def test_a_visit_taken_away_stays_with_those_who_had_it(tmp_path: Path) -> None:
+    """Gone for who had yet to come to it; kept where it was held or over, also when that is told late."""
+    new = amendment("remove: {visits: [C1D8]}\ndeviations: {missed: {visits: {}}}")
+    trial = amended(
+        tmp_path, new, START + 6 * DAY, *screened(), *forms("C1D1", START), cycle(1, START), now=START + 9 * DAY
+    )
+    trial.tell(agreed(START + 6 * DAY))
+    assert "C1D8" not in visits(trial)
+    trial.tell(*forms("C1D8", START + 5 * DAY))
+    plans = visits(trial)
+    assert plans["C1D8"].status == "held"
+    codes = list(plans)
+    assert codes.index("C1D1") + 1 == codes.index("C1D8")
+
+
+def test_doses_are_judged_by_the_rules_of_their_day(tmp_path: Path) -> None:
+    """A limit raised by an amendment makes no deviation of a dose given before; one given after is held to it."""
+    body = study().definition
+    gates = json.loads(
+        json.dumps(body["safety"]["dose_gates"]).replace(
+            '"value": "ANC", "at_least": 1.5', '"value": "ANC", "at_least": 9'
+        )
+    )
+    assert gates != body["safety"]["dose_gates"]
+    new = amendment(yaml.safe_dump({"safety": {"dose_gates": gates}}))
+    trial = amended(tmp_path, new, START + 10 * DAY, *screened(), *course(2), now=START + 60 * DAY)
+    trial.tell(agreed(START + 10 * DAY))
+    failed = {d.key.rsplit("/", 2)[1] for d in trial.engine.duties(SUBJECT)[1].deviations if d.kind == "dose-gate"}
+    assert failed == {"C2D1"}
+    by = {g.visit: g.conditions[0].because.study_version for g in trial.engine.duties(SUBJECT)[1].gates}
+    assert (by["C1D1"], by["C2D1"]) == ("1.0", "1.1")
+
+
+def test_deviations_keep_the_grade_of_their_day(tmp_path: Path) -> None:
+    """A kind that an amendment calls important stays minor where it happened before."""
+    new = amendment("deviations: {missed: {grade: important}}")
+    missed = [fact("visit_missed", START + n * DAY, visit=v, cause="holiday") for n, v in ((8, "C1D8"), (15, "C1D15"))]
+    trial = amended(tmp_path, new, START + 10 * DAY, *screened(), cycle(1, START), now=START + 16 * DAY)
+    trial.tell(agreed(START + 10 * DAY), *missed)
+    found = {d.visit: d.grade for d in trial.engine.duties(SUBJECT)[1].deviations if d.kind == "missed"}
+    assert found == {"C1D8": "minor", "C1D15": "important"}
+
+
+# ── the trial ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_figures_follow_the_newest_version_in_force_and_say_why_they_changed(tmp_path: Path) -> None:
+    """Another definition of pCR changes the value, explained by the activation; the night after finds no incident."""
+    new = amendment("endpoints: {pcr: {definition: ypT0 ypN0}}")
+    trial = Trial(tmp_path, now=at(START + 200 * DAY))
+    facts = [
+        *screened(),
+        *course(6),
+        surgery(START + 140 * DAY),
+        pathology(START + 150 * DAY, **CLEAN | {"ypt": "ypTis"}),
+    ]
+    trial.tell(*facts)
+    before = trial.engine.recalculate("event").result.values()
+    assert before[f"{SUBJECT}/pcr"] == "yes"
+    known = trial.engine.head()
+    trial.tell(adopted(new, START + 199 * DAY), activated("1.1", START + 199 * DAY))
+    assert trial.engine.subjects_since(known)[1:] == ({SUBJECT}, True)
+    found = trial.engine.recalculate("event")
+    assert {(c.field, c.old, c.new) for c in found.changes if c.subject} == {("pcr", "yes", "no")}
+    assert found.recorded
+    assert found.recorded.explained_by == ["active/1.1/S01"]
+    assert trial.engine.recalculate("nightly").incident is None
+    assert trial.engine.endpoints(until_seq=known).values() == before, "what was known then is as it was"
+
+
+def test_the_journeys_of_the_site_look_when_an_amendment_comes_into_force(tmp_path: Path) -> None:
+    """An activation concerns the site's patients though it names none: their journeys have not seen the log's end."""
+    trial = amended(tmp_path, shipped(), START + 5 * DAY, *screened(), now=START + 5 * DAY)
+    state = trial.engine.state(SUBJECT)
+    assert trial.engine.position(state) == trial.engine.head() > state.position
+    trial.wake()
+    assert trial.engine.log.journey_seen(SUBJECT)[1] >= trial.engine.versions().positions["S01"]
+
+
+def test_the_past_is_seen_by_the_version_of_then(tmp_path: Path) -> None:
+    """`as of` a day before the amendment shows the old windows; another process reads the same versions from the log."""
+    trial = amended(tmp_path, shipped(), START + 2 * DAY, *screened(), cycle(1, START))
+    then = at(START + 3 * DAY)
+    trial.now = at(START + 4 * DAY)
+    trial.tell(agreed(START + 4 * DAY))
+    span = next(p.window for p in trial.engine.duties(SUBJECT, as_of=then)[1].plans if p.code == "C1D8")
+    assert (span.opens - START).days == 5
+    again = Trial(tmp_path, now=trial.now)
+    assert again.engine.duties(SUBJECT) == trial.engine.duties(SUBJECT)
+    assert again.engine.study.version == "1.1"
+
+
+def test_a_log_that_began_before_an_amendment_is_not_opened_under_it(tmp_path: Path) -> None:
+    """Settings that name the amended version for an older log would move every patient: refused, with the remedy."""
+    trial = amended(tmp_path, shipped(), START, *screened())
+    other = Trial(tmp_path, now=trial.now, study_version="1.1")
+    with pytest.raises(StudyError, match="NEOTORCH_STUDY_VERSION"):
+        other.engine.duties(SUBJECT)
+
+
+def test_an_amendment_says_no_word_twice(tmp_path: Path) -> None:
+    """Only a visit whose day moved is told of again; what was told and still holds is not."""
+    trial = Trial(tmp_path, now=at(START))
+    trial.tell(*screened(), cycle(1, START), *forms("C1D1", START))
+    trial.sleep_until(at(START + 6 * DAY))
+    said = set(trial.sent())
+    trial.tell(adopted(shipped(), START + 6 * DAY), activated("1.1", START + 6 * DAY), agreed(START + 6 * DAY))
+    trial.wake()
+    assert {k for k in trial.sent() if k not in said} == set()
+
+
+REFUSED: list[tuple[str, Sequence[ev.AnyTrialFact | ev.AnyFact], str, str]] = [
+    ("adopted twice", [adopted(shipped(), START).model_copy(update={"id": "again"})], "version", "adopted already"),
+    ("activated unadopted", [activated("1.7", START)], "version", "1.7 has not been adopted"),
+    ("activated elsewhere", [activated("1.1", START, "S77")], "site", "no site of version 1.1"),
+    ("activated twice", [activated("1.1", START, id="again")], "version", "in force at S01 since 2026-01-19"),
+    ("activated tomorrow", [activated("1.1", START + 2 * DAY, id="a2", corrects="active/1.1/S01", reason="slip")],
+     "occurred", "in the future"),
+    ("unknown version", [agreed(START, "1.7")], "version", "1.7 is not in force at S01"),
+    ("before its approval", [agreed(START - DAY)], "occurred", "before 1.1 came into force"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "told", "field", "says"), REFUSED, ids=[r[0] for r in REFUSED])
+def test_versions_out_of_order_are_refused(
+    tmp_path: Path, what: str, told: Sequence[ev.AnyTrialFact | ev.AnyFact], field: str, says: str
+) -> None:
+    """Each refusal names the field, what is wrong and what is in force."""
+    del what
+    trial = amended(tmp_path, shipped(), START, *screened(), now=START + DAY)
+    found = trial.engine.record(told)
+    assert found[0].outcome == "refused"
+    assert [(r.field, says in r.what) for r in found[0].refusals] == [(field, True)]
+
+
+def test_a_definition_that_is_no_study_is_not_adopted(tmp_path: Path) -> None:
+    """The log never holds a version that nobody could read: the path of the first fault is named."""
+    good = adopted(shipped(), START)
+    assert isinstance(good, ev.ProtocolAmended)
+    trial = Trial(tmp_path, now=at(START))
+    for change, field in (({"visits": []}, "definition"), ({"cycles": {"count": 0}}, "definition.cycles")):
+        bad = good.model_copy(update={"definition": {**good.definition, **change}})
+        assert trial.engine.record([bad])[0].refusals[0].field.startswith(field)
+    elsewhere = json.loads(json.dumps(good.definition).replace('"S01"', '"S02"'))
+    lost = good.model_copy(update={"definition": elsewhere})
+    assert trial.engine.record([lost])[0].refusals[0].field == "definition.sites"
+
+
+# ── before anything changes ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def plain(value: object) -> object:
+    """Duties without the reasons' version, for comparing what is shown with what comes."""
+    return value.model_dump() if isinstance(value, BaseModel) else value
+
+
+def test_what_is_shown_before_is_what_comes(tmp_path: Path) -> None:
+    """The preview of an amendment names just what differs once it is in force and the patient has moved."""
+    trial = Trial(tmp_path, now=at(START + 6 * DAY))
+    trial.tell(*screened(), cycle(1, START), *forms("C1D1", START))
+    trial.tell(*screened(subject="NT-002"), fact("death", START + 3 * DAY, "NT-002", cause="disease"))
+    head = trial.engine.head()
+    shown = preview(trial.engine, shipped(), ["S01"])
+    assert trial.engine.head() == head, "a preview writes nothing"
+    assert (shown.looked_at, shown.ended, shown.touched) == (1, 1, 1)
+    assert {(c.what, c.name) for c in shown.changes} >= {("visit", "C1D8"), ("visit", "CARD6"), ("reminder", "C1D8")}
+    before = trial.engine.study_of(trial.engine.state(SUBJECT))
+    trial.tell(adopted(shipped(), START + 6 * DAY), activated("1.1", START + 6 * DAY), agreed(START + 6 * DAY))
+    state = trial.engine.state(SUBJECT)
+    came = changes(state, before, trial.engine.study_of(state), trial.now)
+    assert [c for c in shown.changes if c.subject] == came
+
+
+def test_a_preview_shows_figures_of_the_trial(tmp_path: Path) -> None:
+    """A definition of an endpoint changes values of patients and of the trial; both are shown with old and new."""
+    trial = Trial(tmp_path, now=at(START + 200 * DAY))
+    trial.tell(
+        *screened(), *course(6), surgery(START + 140 * DAY), pathology(START + 150 * DAY, **CLEAN | {"ypt": "ypTis"})
+    )
+    shown = preview(trial.engine, amendment("endpoints: {pcr: {definition: ypT0 ypN0}}"), ["S01"])
+    found = {(c.subject, c.name): (c.before, c.after) for c in shown.changes if c.what == "endpoint"}
+    assert found[SUBJECT, "pcr"] == ("yes", "no")
+    assert found[None, "pcr.full"][0].startswith("1/1")
+    assert found[None, "pcr.full"][1].startswith("0/1")
