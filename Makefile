@@ -11,7 +11,7 @@ SEARCH := python3 python3.13 python3.12 python3.11
 PYTHON ?=
 ARGS ?=
 
-.PHONY: help setup demo test lint format bench docs-check lock clean
+.PHONY: help setup demo test lint format bench docs-check stories lock clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -38,6 +38,9 @@ bench: $(READY)  ## measure: events recorded, journey steps, wakes
 
 docs-check: $(READY)  ## every command is documented, every link leads somewhere
 	$(BIN)/python tools/docs_check.py
+
+stories: $(READY)  ## which patient story covers which rule and window of the study file (ARGS=report.md writes it)
+	@$(BIN)/python -m tools.stories_report $(ARGS)
 
 lock: $(READY)  ## pin the dependencies anew (ARGS="--upgrade" or "--upgrade-package NAME" for newer ones)
 	$(BIN)/python tools/lock.py $(ARGS)

@@ -39,7 +39,7 @@ def at(on: date, clock: str = "12:00") -> datetime:
     return datetime.combine(on, time.fromisoformat(clock), tzinfo=ZONE).astimezone(UTC)
 
 
-def fact(kind: str, on: date | str, subject: str = SUBJECT, **fields: Any) -> ev.AnyFact:
+def fact(kind: str, on: date | str, /, subject: str = SUBJECT, **fields: Any) -> ev.AnyFact:
     """A fact; its id is made from kind and date unless given."""
     body = {
         "type": kind,

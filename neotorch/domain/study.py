@@ -503,6 +503,13 @@ class Study(Model):
         """What to judge dated facts by: whoever moved to an amended protocol is judged by the one of the day."""
         return (Era(None, self),)
 
+    def __copy__(self) -> Self:
+        """Return a study of its own: nothing that was worked out from this one goes with it."""
+        found = super().__copy__()
+        for name in vars(found).keys() - type(self).model_fields.keys():
+            del vars(found)[name]
+        return found
+
     def on(self, day: date) -> Study:
         """Return the rules that the patient was under on a day."""
         return next((e.rules for e in reversed(self.eras) if e.since is None or e.since <= day), self)

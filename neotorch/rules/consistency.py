@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from hashlib import sha256
 
 from neotorch.domain import events as ev
+from neotorch.domain.calendar import local_date
 from neotorch.domain.efs import survival_conflicts
 from neotorch.domain.history import history_problems
 from neotorch.domain.pcr import agreement
@@ -152,7 +153,7 @@ def lost_appointments(state: PatientState, study: Study, plans: Sequence[VisitPl
         text = f"{plan.code} is booked for {booking.appointment}, and its window is now {span}"
         because = Because("visit.booking", study.version, plan.because.anchor, None, (booking.id,), text)
         title = f"appointment outside the window at {plan.code}"
-        opens = state.learnt[booking.id].recorded_at.date()
+        opens = _learnt_on(booking.id, state, study)
         found.append(Finding(f"{state.subject}/{plan.code}/booking", "booking", plan.code, (), title, because, opens))
     return tuple(found)
 
@@ -173,11 +174,16 @@ def _finding(state: PatientState, study: Study, visit: str | None, kind: str, pr
     where = f"{visit or kind}/{problem.code}"
     if kind == "history":
         where += "/" + _short("+".join(problem.event_ids))
-    learnt = [state.learnt[i].recorded_at.date() for i in problem.event_ids if i in state.learnt]
+    learnt = [_learnt_on(i, state, study) for i in problem.event_ids if i in state.learnt]
     because = Because(f"{kind}.{problem.code}", study.version, event_ids=problem.event_ids, detail=problem.text)
     opens = min(learnt, default=study.valid_from)
     title = f"{problem.code.replace('-', ' ')}" + (f" at {visit}" if visit else "")
     return Finding(f"{state.subject}/{where}", kind, visit, (problem.code,), title, because, opens)
+
+
+def _learnt_on(event_id: str, state: PatientState, study: Study) -> date:
+    """Return the local day at the site on which an event was recorded."""
+    return local_date(state.learnt[event_id].recorded_at, study.site(state.site).time_zone)
 
 
 def _short(ids: str) -> str:

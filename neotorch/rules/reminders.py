@@ -49,8 +49,13 @@ def reminders(
             continue
         moments = _moments(state, study, plan, plan.window)
         later += [at for at, _ in moments if at > now] + _lapses(study.site(state.site), study, plan.window, now)
-        reached = [rung for at, rung in moments if at <= now and (rung.says == "overdue" or plan.status != "overdue")]
         said = _said(state, plan.code)
+        told = said.keys if said else frozenset()
+        reached = [
+            rung for at, rung in moments
+            if at <= now or (rung.says != "overdue" and _key(state, plan, rung) in told)  # told early: days off changed
+        ]  # fmt: skip
+        reached = [rung for rung in reached if rung.says == "overdue" or plan.status != "overdue"]
         plain, raised = ([r for r in reached if bool(r.roles) == e] for e in (False, True))
         reminder = _reminder(state, study, plan, plain[-1], said) if plain else None
         if reminder and not _stale(reminder, said):
@@ -154,14 +159,19 @@ def _visit_data(state: PatientState, study: Study, plan: VisitPlan) -> dict[str,
     }
 
 
+def _key(state: PatientState, plan: VisitPlan, rung: Rung) -> str:
+    assert plan.window is not None
+    return f"{state.subject}/{plan.code}/{rung.name}/{plan.window.target}"
+
+
 def _reminder(state: PatientState, study: Study, plan: VisitPlan, rung: Rung, said: _Said | None) -> Notice:
     assert plan.window is not None
     data = _visit_data(state, study, plan) | {"rung": rung.says}
     if said and said.target != plan.window.target:
         data["moved_from"] = said.target
     word = "escalated" if rung.roles else "overdue" if rung.says == "overdue" else "reminder"
-    key = f"{state.subject}/{plan.code}/{rung.name}/{plan.window.target}"
-    return Notice(key, "reminder", f"{plan.code} {word}", plan.because, data, roles=tuple(rung.roles) or None)
+    key, roles = _key(state, plan, rung), tuple(rung.roles) or None
+    return Notice(key, "reminder", f"{plan.code} {word}", plan.because, data, roles=roles)
 
 
 def _moved(state: PatientState, study: Study, plan: VisitPlan, said: _Said | None) -> Notice | None:

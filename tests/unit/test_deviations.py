@@ -18,6 +18,7 @@ from neotorch.rules.deviations import departures, turning_days
 from neotorch.rules.notices import Audience
 from neotorch.rules.schedule import visit_plans
 from neotorch.rules.worklist import obligations
+from tests.stories import facts_of
 from tests.support import (
     START,
     SUBJECT,
@@ -33,7 +34,6 @@ from tests.support import (
     study,
     surgery,
 )
-from tests.unit.test_stories import facts_of
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "cases" / "deviations.yaml").read_text(encoding="utf-8"))
 DAY = timedelta(1)

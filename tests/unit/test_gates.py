@@ -17,6 +17,7 @@ from neotorch.domain.state import PatientState
 from neotorch.domain.study_file import StudyError, read_study
 from neotorch.rules import duties
 from neotorch.rules.gates import Gate, dose_gates, next_cycle, surgery_gate
+from tests.stories import facts_of
 from tests.support import (
     START,
     SUBJECT,
@@ -31,7 +32,6 @@ from tests.support import (
     state_of,
     study,
 )
-from tests.unit.test_stories import facts_of
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[1] / "cases" / "gates.yaml").read_text(encoding="utf-8")
