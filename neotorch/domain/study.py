@@ -484,13 +484,6 @@ class Study(Model):
         check_references(self)
         return self
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy; what a study works out once from its content is worked out anew."""
-        found = super().model_copy(update=update, deep=deep)
-        for name in [n for n in vars(found) if n not in Study.model_fields]:
-            del vars(found)[name]
-        return found
-
     def for_patient(
         self, eras: Sequence[Era] = (), offers: Sequence[Offer] = (), older: Mapping[str, str] | None = None,
         **parts: Any,
