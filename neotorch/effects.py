@@ -14,7 +14,8 @@ from neotorch.domain.study import Study
 from neotorch.notify import Channel, Notifier, render
 from neotorch.notify import Notice as Message
 from neotorch.rules.departures import Deviation
-from neotorch.rules.notices import Delivery, next_retry
+from neotorch.rules.notices import Delivery, Notice, next_retry
+from neotorch.rules.wording import drug_title
 from neotorch.store.log import EventConflict, EventLog
 
 
@@ -123,12 +124,23 @@ class Effects:
         """Return what the channel gets, in its language or the site's first."""
         notice, site = delivery.notice, self.study.site(self.site)
         language: Literal["en", "zh"] = "en" if (channel.language or site.languages[0]) == "en" else "zh"
-        data = dict(notice.data) | notice.because.fields() | {
+        data = dict(notice.data) | self._reason(notice, language) | {
             "study": f"{self.study.short_title} {self.study.version}",
             "where": link or f"neotorch patient {notice.data.get('subject', '')}".strip(),
             "possible_repeat": delivery.possible_repeat, "sent_at": self.clock(),
         }  # fmt: skip
         return Message(delivery.key, notice.kind, delivery.role, language, data)
+
+    def _reason(self, notice: Notice, language: str) -> dict[str, Any]:
+        """Return the notice's reason. Its details are English: other readers are led to the console instead."""
+        found = notice.because.fields()
+        drug = str(found.get("anchor", "")).removeprefix("last ")
+        found["anchor_drug"] = drug_title(drug, self.study)
+        if language == "en" or "why" not in found:
+            found["explain"] = None
+        else:
+            found.pop("why")
+        return found
 
 
 def _about(one: Delivery) -> dict[str, Any]:

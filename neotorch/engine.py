@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Literal, Self
@@ -18,7 +18,7 @@ from neotorch.crash import crash_point
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
 from neotorch.domain.errors import BadInput
-from neotorch.domain.state import PatientState, fold, with_effects
+from neotorch.domain.state import PatientState, fold, grown
 from neotorch.domain.study import Study
 from neotorch.effects import Effects
 from neotorch.explanations import explain_key, explain_notice
@@ -85,10 +85,9 @@ class Recalculation:
 
 @dataclass
 class _Known:
-    """A folded state and what it was folded from."""
+    """A folded state and how much of the log is in it."""
 
     upto: int = 0
-    rows: list[ev.Recorded] = field(default_factory=list)
     state: PatientState | None = None
 
 
@@ -193,9 +192,8 @@ class Engine:
         known = self._known.setdefault(subject, _Known())
         fresh = self.log.read(subject, after=known.upto)
         if fresh or known.state is None:
-            known.rows = [*known.rows, *fresh]
             known.upto = fresh[-1].seq if fresh else known.upto
-            known.state = (with_effects(known.state, fresh) if known.state else None) or fold(known.rows, subject)
+            known.state = grown(known.state, fresh) if known.state else fold(fresh, subject)
         return known.state
 
     def duties(self, subject: str, *, as_of: datetime | None = None) -> tuple[PatientState, Duties]:
@@ -409,7 +407,7 @@ class Engine:
                 return f"closed: {step.why}"
             case "incident":
                 common = effects.common(step.key)
-                effects.append(ev.Incident(**common, kind="flood-of-notices", detail=step.why[:500]))
+                effects.append(ev.Incident(**common, kind=ev.FLOOD, detail=step.why[:500]))
                 return step.why
             case "deviate" if step.deviation:
                 return effects.find(step.deviation, step.round)

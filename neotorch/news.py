@@ -26,6 +26,8 @@ class News:
         """(channel, local day) -> messages that went out; what went out in a digest is not counted again."""
         self.daily: Counter[date] = Counter()
         """The same by local day."""
+        self.floods: dict[date, str] = {}
+        """Local day -> why notices were held for a person."""
         self._facts: tuple[int, list[ev.AnyTrialFact]] = (-1, [])
         self._trails: tuple[int, Mapping[str, NoticeTrail]] = (-1, {})
 
@@ -35,6 +37,8 @@ class News:
             self._upto = row.seq
             if row.event.subject is None:
                 self.rows.append(row)
+                if isinstance(row.event, ev.Incident) and row.event.kind == ev.FLOOD:
+                    self.floods[row.event.occurred] = row.event.detail
             if isinstance(row.event, ev.NoticeSent) and row.event.part_of is None:
                 day = local_date(row.event.at, self._zone)
                 self.sent[row.event.channel, day] += 1

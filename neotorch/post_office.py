@@ -53,7 +53,8 @@ class PostOffice:
     def flood(self) -> Flood | None:
         """Return why what can wait is held for a person: far more than usual went out; None if it is not held."""
         factor, floor = self.settings.flood_factor, self.settings.flood_floor
-        return flood(self.news.daily, self.news.facts, self._today(None), factor=factor, floor=floor)
+        news = self.news
+        return flood(news.daily, news.facts, self._today(None), news.floods, factor=factor, floor=floor)
 
     def digests(self, patients: Iterable[tuple[PatientState, Duties]]) -> list[Delivery]:
         """Return the digests due now, one per channel and local day, each with what has been collected for it."""

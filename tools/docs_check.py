@@ -1,4 +1,6 @@
-"""Check the documents: every command is described, what they name exists, and links inside the project lead somewhere.
+"""Check the documents: every command is described, what they name exists, links inside the project lead somewhere.
+
+A link to a test names the function (`test_x.py#test_y`) or the story (`stories/z.yaml#its-words`), and that exists.
 
 python tools/docs_check.py [FOLDER]     prints each problem as `file:line: what`; exit code 1 if there are any
 """
@@ -19,6 +21,8 @@ FENCE = re.compile(r"^\s*(```|~~~)")
 COMMAND = re.compile(r"(?:^|[`\s/$])neotorch ([a-z]+)\b")
 TARGET = re.compile(r"(?:^|[`\s$])make ([a-z][a-z-]*)\b")
 CODE = re.compile(r"`([^`]+)`")
+TEST = re.compile(r"^(?:async )?def (test_\w+)\(", re.MULTILINE)
+STORY = re.compile(r"^ *- (?:story|case|name): (.+)$", re.MULTILINE)
 
 
 def documents(root: Path) -> list[Path]:
@@ -76,6 +80,28 @@ def dead_links(path: Path, root: Path) -> Iterator[str]:
                 yield f"{where}{match[1]} does not exist"
             elif anchor and aim.suffix == ".md" and anchor not in anchors(aim.read_text("utf-8")):
                 yield f"{where}{match[1]}: no such heading in {aim.name}"
+            elif aim.is_relative_to((root / "tests").resolve()) and aim.is_file():
+                yield from (f"{where}{match[1]}: {what}" for what in no_test(aim, anchor))
+
+
+def slug(words: str) -> str:
+    """The words as they stand in a link: lower case, punctuation dropped, blanks to hyphens."""
+    return re.sub(r"-+", "-", re.sub(r"[^\w\- ]", "", words.lower()).strip().replace(" ", "-"))
+
+
+def no_test(file: Path, name: str) -> Iterator[str]:
+    """What is wrong with a link to a test: it names a test function, or a story or case of a table."""
+    text = file.read_text("utf-8")
+    if file.suffix == ".py":
+        known = set(TEST.findall(text))
+    elif file.suffix in (".yaml", ".yml"):
+        known = {slug(words.strip(" '\"")) for words in STORY.findall(text)}
+    else:
+        return
+    if not name:
+        yield "names no test; add #test_... or #the-words-of-the-story"
+    elif name not in known:
+        yield f"no such test or story in {file.name}"
 
 
 def unknown_names(path: Path, root: Path, commands: set[str], targets: set[str]) -> Iterator[str]:

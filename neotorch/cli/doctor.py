@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from neotorch.cli import doctor_checks as checks
 from neotorch.cli.output import err, out, print_json, table
-from neotorch.engine import Engine
+from neotorch.domain.study_file import StudyError
+from neotorch.engine import Engine, utc_now
+from neotorch.settings import load_settings
 
 
 def doctor(*, send: bool = True, json: Annotated[bool, Parameter(negative="")] = False) -> int:
-    """Look at the machine, the data folder, the log and every notice channel; send a test notice through each.
+    """Look at the study file, the machine, the data folder, the log and every notice channel; send a test notice through each.
 
     Exit code 1 if anything is wrong, with what to do about it.
 
@@ -23,25 +26,38 @@ def doctor(*, send: bool = True, json: Annotated[bool, Parameter(negative="")] =
     json: bool
         Print the checks as JSON.
     """
-    engine = Engine.open()
-    settings, notifier = engine.settings, engine.notifier
-    zones = [s.time_zone for s in engine.study.sites]
-    found = list(checks.machine(settings.data_dir, zones, settings.host, settings.prefect_port, engine.clock()))
-    with err.status("checking the notice channels"):
-        found += [checks.channel(notifier.check(c, live=send)) for c in notifier.channels]
-    found.append(checks.listeners(engine.unheard(), settings.outbox))
-    with err.status("looking how far the visits reach"):
-        found.append(checks.working_days(engine.study.sites, engine.last_planned))
-    with err.status("verifying the log"):
-        problems = engine.log.verify()
-    whole = f"{engine.head()} events, chain whole" if not problems else str(problems[0])
-    found.append(checks.Check("log", not problems, whole, "" if not problems else "see neotorch verify"))
+    settings = load_settings()
+    try:
+        engine = Engine.open(settings)
+    except StudyError as error:  # the machine is looked at all the same
+        found = [*checks.study_refused(error)]
+        found += checks.machine(settings.data_dir, [], settings.host, settings.prefect_port, utc_now())
+    else:
+        found = [*checks.study_file(engine.study), *_installation(engine, send=send)]
     bad = [c for c in found if not c.ok]
     if json:
         print_json({"ok": not bad, "checks": [vars(c) for c in found]})
     else:
-        rows = [("ok" if c.ok else "WRONG", c.name, c.detail, c.todo) for c in found]
+        rows = [(c.mark, c.name, c.detail, c.todo) for c in found]
         table(f"neotorch doctor: {len(bad)} wrong of {len(found)}", ("", "check", "found", "what to do"), rows)
         if not bad:
             out.print("Everything that was looked at is in order.")
     return 1 if bad else 0
+
+
+def _installation(engine: Engine, *, send: bool) -> Iterator[checks.Check]:
+    settings, notifier = engine.settings, engine.notifier
+    zones = [s.time_zone for s in engine.study.sites]
+    yield from checks.machine(settings.data_dir, zones, settings.host, settings.prefect_port, engine.clock())
+    with err.status("checking the notice channels"):
+        yield from [checks.channel(notifier.check(c, live=send)) for c in notifier.channels]
+    unheard = engine.unheard()
+    yield checks.listeners(unheard, settings.outbox)
+    yield checks.escalations(engine.study, unheard, used=bool(notifier.channels))
+    yield checks.held_notices(engine.post.flood())
+    with err.status("looking how far the visits reach"):
+        yield checks.working_days(engine.study.sites, engine.last_planned)
+    with err.status("verifying the log"):
+        problems = engine.log.verify()
+    whole = f"{engine.head()} events, chain whole" if not problems else str(problems[0])
+    yield checks.Check("log", not problems, whole, "" if not problems else "see neotorch verify")

@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from neotorch.domain.study import Site
+from neotorch.domain.cautions import cautions
+from neotorch.domain.study import Site, Study
+from neotorch.domain.study_file import StudyError, path_in
 from neotorch.domain.workdays import warning
+from neotorch.rules.post import Flood
 
 PYTHON = ((3, 11), (3, 14))
 SQLITE = (3, 35, 0)
@@ -29,12 +32,19 @@ CLOCK_EARLIEST = datetime.fromisoformat("2025-01-01T00:00:00+00:00")
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. `todo` is empty where `ok`."""
+    """One thing looked at. Something `ok` with a `todo` works, and somebody should look at it."""
 
     name: str
     ok: bool
     detail: str
     todo: str = ""
+
+    @property
+    def mark(self) -> str:
+        """What stands before it."""
+        if not self.ok:
+            return "WRONG"
+        return "look" if self.todo else "ok"
 
 
 class ChannelVerdict(Protocol):
@@ -160,6 +170,20 @@ def port_free(host: str, port: int, setting: str = "NEOTORCH_PREFECT_PORT") -> C
     return Check(name, True, f"free on {host}")
 
 
+def study_refused(error: StudyError) -> Iterator[Check]:
+    """Each thing that is wrong with a study file, with its path, line and value."""
+    for problem in error.problems:
+        place = f"{problem.path} (line {problem.line}): " if problem.line else ""
+        yield Check("study file", False, f"{error.where}: {place}{problem.what}", problem.todo or error.todo)
+
+
+def study_file(study: Study) -> Iterator[Check]:
+    """The study file in use, and what in it looks like an oversight."""
+    yield Check("study file", True, f"{study.id} {study.version}")
+    for caution in cautions(study):
+        yield Check("study file", True, f"{path_in(study, caution.where)}: {caution.what}", caution.todo)
+
+
 def channel(verdict: ChannelVerdict) -> Check:
     """Return a notice channel's own verdict as a check."""
     return Check(f"channel {verdict.channel}", verdict.ok, verdict.wrong or "usable", verdict.todo)
@@ -171,6 +195,24 @@ def listeners(unheard: Iterable[tuple[str, str]], outbox: Path) -> Check:
     return Check(
         "listeners", True, f"no channel for {who}: see the folder {outbox}" if who else "every role has a channel"
     )
+
+
+def escalations(study: Study, unheard: Iterable[tuple[str, str]], *, used: bool) -> Check:
+    """Whether somebody hears what is passed on. Wrong where channels are `used` at all: others would wait in vain."""
+    passed_on = {r for rungs in study.reminders.ladders.values() for rung in rungs for r in rung.roles}
+    passed_on |= {r for level in study.queries.escalate for r in level.roles}
+    lost = ", ".join(f"{role} at {site}" for role, site in unheard if role in passed_on)
+    if not lost:
+        return Check("escalations", True, "every role that something is passed on to has a channel")
+    todo = "add a channel for the role to neotorch.toml, or name another role in the study file"
+    return Check("escalations", not used, f"passed on to {lost}, and nobody there has a channel", todo)
+
+
+def held_notices(held: Flood | None) -> Check:
+    """Whether notices are held for a person because far more than usual went out."""
+    if held is None:
+        return Check("held notices", True, "none")
+    return Check("held notices", False, held.what, held.todo)
 
 
 def working_days(sites: list[Site], until: Callable[[str], date | None]) -> Check:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from neotorch.domain.collected import collected, never_asked
 from neotorch.domain.events import Code
+from neotorch.domain.misfit import Misfit, Place, unknown
 
 if TYPE_CHECKING:
     from neotorch.domain.study import Study
@@ -77,29 +79,37 @@ class Checks(Model):
     alive: Alive | None = None
 
 
-def check_items(study: Study) -> None:
-    """ValueError at the first form or item that a check or a condition names and that there is not, with its path."""
-    for where, form, items in _named(study):
-        known = next((f for f in study.forms if f.code == form), None)
-        if known is None:
-            raise ValueError(f"{where} names the form {form!r}, which is not under forms")
-        unknown = [i for i in items if i not in known.items]
-        if unknown:
-            raise ValueError(f"{where}: form {form} has no item {', '.join(unknown)}")
-        if known.event and where.startswith("checks."):
-            raise ValueError(f"{where}: form {form} is a {known.event} event; name a form that is filled in")
+def check_items(study: Study) -> Iterator[Misfit]:
+    """Yield the forms and items that a check or a condition names and that there are not, or that no visit asks for."""
+    forms, asked = {f.code: f for f in study.forms}, collected(study)
+    for where, form, items in _named(study.checks):
+        if form not in forms:
+            yield from unknown(where, "form", form, forms, "forms")
+            continue
+        none = [i for i in items if i not in forms[form].items]
+        if none:
+            yield _no_item(where, form, none, list(forms[form].items))
+        elif forms[form].event:
+            what = f"form {form} is a {forms[form].event} event"
+            yield Misfit(where, what, "name a form that is filled in")
+        else:
+            yield from never_asked(where, form, items or list(forms[form].items), asked)
+    for n, each in enumerate(study.forms):
+        for name, item in each.items.items():
+            if item.only_if and item.only_if.item not in each.items:
+                place = ("forms", n, "items", name, "only_if")
+                yield _no_item(place, each.code, [item.only_if.item], list(each.items))
 
 
-def _named(study: Study) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield path, form and items of every reference."""
-    checks = study.checks
+def _no_item(where: Place, form: str, none: list[str], items: list[str]) -> Misfit:
+    return Misfit(where, f"form {form} has no item {', '.join(none)}", f"its items are {', '.join(items)}")
+
+
+def _named(checks: Checks) -> Iterator[tuple[Place, str, list[str]]]:
+    """Yield place, form and items of every reference of a check."""
     for name in ("dose_labs", "progression_decision"):
         check: DoseLabs | ProgressionDecision | None = getattr(checks, name)
         for n, asked in enumerate(check.forms if check else []):
-            yield f"checks.{name}.forms[{n}]", asked.form, asked.items
+            yield ("checks", name, "forms", n), asked.form, asked.items
     if checks.alive:
-        yield "checks.alive", checks.alive.form, [checks.alive.item]
-    for n, form in enumerate(study.forms):
-        for name, item in form.items.items():
-            if item.only_if:
-                yield f"forms[{n}] ({form.code}).items.{name}.only_if", form.code, [item.only_if.item]
+        yield ("checks", "alive"), checks.alive.form, [checks.alive.item]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from neotorch.domain.events import Code
+from neotorch.domain.misfit import Misfit, unknown
 
 if TYPE_CHECKING:
     from neotorch.domain.study import Study
@@ -70,13 +71,6 @@ class WindowRule(VisitRule):
     visits: dict[Code, WindowOwn] = {}  # type: ignore[assignment]  # narrower than the other kinds' on purpose
 
 
-class CycleDelay(VisitRule):
-    """A cycle's day 1 later than allowed after its planned day, which is one cycle length after the one before."""
-
-    allowed_days: Annotated[int, Field(ge=0, le=120)] | None = None
-    """null: not looked for."""
-
-
 class ConsentLate(Rule):
     """Consent after a study procedure."""
 
@@ -100,7 +94,8 @@ class Deviations(_Model):
     """A drug given in a cycle for which the study file does not plan it."""
     dose_level: VisitRule = VisitRule(grade="important")
     """A dose that is no level of the drug, or a reduction of a drug that is never reduced."""
-    cycle_delay: CycleDelay = CycleDelay(grade="important")
+    cycle_delay: VisitRule = VisitRule(grade="important")
+    """A cycle's day 1 later than the gate of the cycles' clock drug lets it be put off (`max_delay_days`)."""
     consent_late: ConsentLate = ConsentLate(grade="important")
     dose_before_eligibility: Rule = Rule(grade="important")
     dose_before_enrolment: Rule = Rule(grade="important")
@@ -109,17 +104,13 @@ class Deviations(_Model):
     """A serious adverse event reported after its deadline, or not reported by then."""
 
 
-def check_deviations(study: Study) -> None:
-    """ValueError at the first visit or form of the section that the study file does not have, with its path."""
-    extra = (study.cycle_visit(n) for n in range(study.cycles.count + 1, study.cycles_allowed + 1))
-    known = {"visits": {v.code for v in (*study.visits, *extra) if v}, "forms": {f.code for f in study.forms}}
-    for path, place, code in _names(study.deviations):
-        if code not in known[place]:
-            raise ValueError(f"deviations.{path} names {code!r}, which is not under {place}")
-
-
-def _names(section: Deviations) -> Iterator[tuple[str, str, str]]:
+def check_deviations(study: Study) -> Iterator[Misfit]:
+    """Yield the visits and forms of the section that the study file does not have."""
+    visits, forms, extra = {v.code for v in study.visits}, {f.code for f in study.forms}, study.cycles.extra
+    if extra:
+        visits |= {extra.code_of(n) for n in range(study.cycles.count + 1, study.cycles_allowed + 1)}
     for kind in Deviations.model_fields:
-        rule = getattr(section, kind)
-        yield from ((f"{kind}.visits", "visits", code) for code in getattr(rule, "visits", ()))
-    yield from (("consent_late.routine_forms", "forms", code) for code in section.consent_late.routine_forms)
+        for code in getattr(getattr(study.deviations, kind), "visits", ()):
+            yield from unknown(("deviations", kind, "visits", code), "visit", code, visits, "visits")
+    for n, code in enumerate(study.deviations.consent_late.routine_forms):
+        yield from unknown(("deviations", "consent_late", "routine_forms", n), "form", code, forms, "forms")

@@ -651,6 +651,10 @@ class EndpointsRecalculated(Effect):
     explained_by: list[EventId] = []
 
 
+FLOOD = "flood-of-notices"
+"""Kind of the incident with which notices are held for a person."""
+
+
 class Incident(Effect):
     """Something that must not happen, told to the operators: e.g. a nightly result that no event explains."""
 

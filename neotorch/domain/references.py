@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
@@ -9,127 +10,127 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from neotorch.domain.checks import check_items
+from neotorch.domain.collected import endpoints_collected
 from neotorch.domain.deviations import check_deviations
+from neotorch.domain.misfit import Misfit, MisfitError, Place, unknown
 from neotorch.domain.safety import check_safety
 from neotorch.domain.sourced import Words
 
 if TYPE_CHECKING:
-    from neotorch.domain.study import Study, Visit
+    from neotorch.domain.study import Rung, Study, Timing, Visit
 
 
 def check_references(study: Study) -> None:
-    """ValueError at the first name that leads nowhere, with its place and the way out."""
-    _unique("forms", [f.code for f in study.forms])
-    _unique("visits", [v.code for v in study.visits])
-    _unique("sites", [s.code for s in study.sites])
+    """MisfitError with all names that lead nowhere and all dates that cannot be, each with its place and the way out."""
+    found = [
+        *_twice(study), *_cycles(study), *_visits(study), *_ladders(study), *_roles(study), *_every_language(study),
+        *check_items(study), *check_deviations(study), *endpoints_collected(study),
+        *(check_safety(study.safety, study) if study.safety else ()), *_circle(study),
+    ]  # fmt: skip
+    if found:
+        raise MisfitError(found)
+
+
+def _twice(study: Study) -> Iterator[Misfit]:
+    for part in ("forms", "visits", "sites", "drugs"):
+        codes = [x.code for x in getattr(study, part)]
+        for code, times in Counter(codes).items():
+            if times > 1:
+                place = len(codes) - 1 - codes[::-1].index(code)
+                yield Misfit((part, place, "code"), f"the code {code!r} stands there twice", "give each its own")
+
+
+# ── cycles ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _cycles(study: Study) -> Iterator[Misfit]:
+    count = study.cycles.count
+    drugs = [d.code for d in study.drugs]
+    yield from unknown(("cycles", "clock_drug"), "drug", study.cycles.clock_drug, drugs, "drugs")
+    for n, drug in enumerate(study.drugs):
+        beyond = [c for c in drug.cycles if not 1 <= c <= count]
+        if beyond:
+            what = f"{drug.code} is planned for cycle {beyond[0]}; there are {count}"
+            yield Misfit(("drugs", n, "cycles"), what, "leave it out, or raise cycles.count")
     for n, visit in enumerate(study.visits):
-        where = f"visits[{n}] ({visit.code})"
-        _forms_due(where, visit, study)
-        _ladder(where, visit, study)
-        _anchors(where, visit, study)
-    for name, rungs in study.reminders.ladders.items():
-        for n, rung in enumerate(rungs):
-            for role in rung.roles:
-                if role not in study.recipients.roles:
-                    raise ValueError(
-                        f"reminders.ladders.{name}[{n}] ({rung.name}) names the role {role!r}, which is not under "
-                        "recipients.roles"
-                    )
-    if study.cycles.clock_drug not in {d.code for d in study.drugs}:
-        raise ValueError(f"cycles.clock_drug {study.cycles.clock_drug!r} is not under drugs")
-    _extra_cycles(study)
-    _every_language(study)
-    check_items(study)
-    _roles(study)
-    if study.safety:
-        check_safety(study.safety, study)
-    check_deviations(study)
-    if circle := anchor_circle(study.visits):
-        raise ValueError(f"visits hang on each other in a circle: {' on '.join(circle)}; anchor one of them elsewhere")
+        if visit.cycle is not None and not 1 <= visit.cycle <= count:
+            what = f"{visit.code} is day 1 of cycle {visit.cycle}; there are {count}"
+            yield Misfit(("visits", n, "cycle"), what, "leave the visit out, or raise cycles.count")
+    yield from _extra_cycles(study)
 
 
-def _extra_cycles(study: Study) -> None:
+def _extra_cycles(study: Study) -> Iterator[Misfit]:
     extra = study.cycles.extra
     if extra is None:
         return
     if extra.like not in {v.code for v in study.visits if v.cycle}:
-        raise ValueError(f"cycles.extra.like names {extra.like!r}, which is no day-1 visit")
+        what = f"names {extra.like!r}, which is no day-1 visit"
+        yield Misfit(("cycles", "extra", "like"), what, "name the visit of day 1 of a cycle")
     codes = {v.code for v in study.visits}
     for number in range(study.cycles.count + 1, study.cycles_allowed + 1):
-        code = extra.code.replace("{n}", str(number))
+        code = extra.code_of(number)
         if code in codes:
-            raise ValueError(
-                f"cycles.extra.code: extra cycle {number} would be called {code}, which is a visit already"
-            )
+            what = f"extra cycle {number} would be called {code}, which is a visit already"
+            yield Misfit(("cycles", "extra", "code"), what, "give extra cycles another code")
 
 
-def _every_language(study: Study) -> None:
-    """A site that reads Chinese is not told half of a notice in English."""
-    reader = next((s.code for s in study.sites if "zh" in s.languages), None)
-    if reader is None:
-        return
-    for where, words in _labels(study, ""):
-        if "zh" not in words.model_fields_set:
-            raise ValueError(f"{where}: {words.en!r} has no zh, and site {reader} reads zh; add it")
+# ── visits ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _labels(part: object, where: str) -> Iterator[tuple[str, Words]]:
-    """Yield every label below a part of the study file with its path."""
-    match part:
-        case Words():
-            yield where, part
-        case BaseModel():
-            for name in type(part).model_fields:
-                yield from _labels(getattr(part, name), f"{where}.{name}".lstrip("."))
-        case dict():
-            for key, value in part.items():
-                yield from _labels(value, f"{where}.{key}")
-        case list():
-            for n, value in enumerate(part):
-                yield from _labels(value, f"{where}[{n}]")
+def _visits(study: Study) -> Iterator[Misfit]:
+    for n, visit in enumerate(study.visits):
+        yield from _forms_due(("visits", n), visit, study)
+        yield from _anchors(("visits", n), visit, study)
+        yield from _washed_away(("visits", n), visit)
 
 
-def _forms_due(where: str, visit: Visit, study: Study) -> None:
+def _forms_due(place: Place, visit: Visit, study: Study) -> Iterator[Misfit]:
     forms = {f.code: f for f in study.forms}
-    for due in visit.due:
+    for m, due in enumerate(visit.due):
+        where = (*place, "due", m)
         if due.form not in forms:
-            raise ValueError(f"{where}.due names the form {due.form!r}, which is not under forms")
-        unknown = [i for i in due.items if i not in forms[due.form].items]
-        if unknown:
-            raise ValueError(f"{where}.due: form {due.form} has no item {', '.join(unknown)}")
+            yield from unknown(where, "form", due.form, forms, "forms")
+            continue
+        none = [i for i in due.items if i not in forms[due.form].items]
+        if none:
+            what = f"form {due.form} has no item {', '.join(none)}"
+            yield Misfit(where, what, f"its items are {', '.join(forms[due.form].items)}")
 
 
-def _roles(study: Study) -> None:
-    named = {f"queries.escalate[{n}].roles": e.roles for n, e in enumerate(study.queries.escalate)}
-    for where, roles in (named | {"queries.asked_by": study.queries.asked_by}).items():
-        for role in roles:
-            if role not in study.recipients.roles:
-                known = ", ".join(study.recipients.roles)
-                raise ValueError(f"{where} names the role {role!r}, which is not under recipients.roles ({known})")
-
-
-def _ladder(where: str, visit: Visit, study: Study) -> None:
-    if visit.ladder not in study.reminders.ladders:
-        raise ValueError(f"{where} has the ladder {visit.ladder!r}, which is not under reminders.ladders")
-    if visit.missed_after_days is None:
-        return
-    for rung in study.reminders.ladders[visit.ladder]:
-        if rung.at == "closes" and rung.days > visit.missed_after_days:
-            raise ValueError(
-                f"{where} counts as missed {visit.missed_after_days} d after its window closes, and its reminder "
-                f"{rung.name!r} would come {rung.days} d after; move the rung, or give the visit another ladder"
-            )
-
-
-def _anchors(where: str, visit: Visit, study: Study) -> None:
-    for anchor in (*visit.anchors, *(d.of for d in visit.due if d.of)):
+def _anchors(place: Place, visit: Visit, study: Study) -> Iterator[Misfit]:
+    named = [((*place, "timing", m, "anchor"), a) for m, t in enumerate(visit.timing) for a in t.anchors]
+    named += [((*place, "not_before", m, "anchor"), f.anchor) for m, f in enumerate(visit.not_before)]
+    named += [((*place, "due", m, "of"), d.of) for m, d in enumerate(visit.due) if d.of]
+    for where, anchor in named:
         kind, _, name = anchor.partition(".")
-        if kind == "last_dose" and name and name not in {d.code for d in study.drugs}:
-            raise ValueError(f"{where} is anchored on the drug {name!r}, which is not under drugs")
+        if kind == "last_dose" and name:
+            yield from unknown(where, "drug", name, [d.code for d in study.drugs], "drugs")
         if kind == "cycle" and not 1 <= int(name) <= study.cycles.count:
-            raise ValueError(f"{where} is anchored on cycle {name}; there are {study.cycles.count}")
-        if kind == "visit" and name not in {v.code for v in study.visits}:
-            raise ValueError(f"{where} is anchored on the visit {name!r}, which is not under visits")
+            what = f"hangs on cycle {name}; there are {study.cycles.count}"
+            yield Misfit(where, what, "use a cycle that there is, or raise cycles.count")
+        if kind == "visit":
+            yield from unknown(where, "visit", name, [v.code for v in study.visits], "visits")
+
+
+def _washed_away(place: Place, visit: Visit) -> Iterator[Misfit]:
+    """A wash-out counted from the window's own anchor that ends after the window leaves nothing of it."""
+    for m, floor in enumerate(visit.not_before):
+        for timing in visit.timing:
+            closes = timing.offset_days + timing.window_days_after
+            if timing.anchors == (floor.anchor,) and floor.days > closes:
+                what = (
+                    f"{visit.code} opens at the earliest {floor.days} d after {floor.anchor}, and its window closes "
+                    f"{closes} d after it: it would close before it opens"
+                )
+                yield Misfit((*place, "not_before", m, "days"), what, "lengthen the window, or shorten this")
+
+
+def _circle(study: Study) -> Iterator[Misfit]:
+    circle = anchor_circle(study.visits)
+    if circle:
+        first = min(n for n, v in enumerate(study.visits) if v.code in circle)
+        what = f"visits hang on each other in a circle: {' on '.join(circle)}"
+        yield Misfit(("visits", first, "timing"), what, "anchor one of them elsewhere")
 
 
 def anchor_circle(visits: list[Visit]) -> list[str]:
@@ -160,7 +161,96 @@ def _provides(visit: Visit, anchor: str) -> bool:
             return False
 
 
-def _unique(where: str, codes: list[str]) -> None:
-    for code in codes:
-        if codes.count(code) > 1:
-            raise ValueError(f"{where}: the code {code!r} stands there twice")
+# ── reminders ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ladders(study: Study) -> Iterator[Misfit]:
+    ladders = study.reminders.ladders
+    for n, visit in enumerate(study.visits):
+        if visit.ladder not in ladders:
+            yield from unknown(("visits", n, "ladder"), "ladder", visit.ladder, ladders, "reminders.ladders")
+        else:
+            yield from _after_missed(("visits", n, "missed_after_days"), visit, ladders[visit.ladder])
+    for name, rungs in ladders.items():
+        visits = [v for v in study.visits if v.ladder == name]
+        for m, rung in enumerate(rungs):
+            wrong = (_untimely(rung, v.code, t) for v in visits for t in v.timing)
+            if said := next((w for w in wrong if w), None):
+                yield Misfit(("reminders", "ladders", name, m, "days"), *said)
+
+
+def _after_missed(where: Place, visit: Visit, rungs: list[Rung]) -> Iterator[Misfit]:
+    for rung in rungs:
+        last = visit.missed_after_days
+        if last is not None and any(_from_target(rung, t) - t.window_days_after > last for t in visit.timing):
+            after = max(_from_target(rung, t) - t.window_days_after for t in visit.timing)
+            what = (
+                f"{visit.code} counts as missed {last} d after its window closes, and its reminder {rung.name!r} would "
+                f"come {after} d after"
+            )
+            yield Misfit(where, what, "move the rung, or give the visit another ladder")
+
+
+def _from_target(rung: Rung, timing: Timing) -> int:
+    """Return the days from the visit's target to the reminder."""
+    at = {"opens": -timing.window_days_before, "target": 0, "closes": timing.window_days_after}
+    return at[rung.at] + rung.days
+
+
+def _untimely(rung: Rung, visit: str, timing: Timing) -> tuple[str, str] | None:
+    """Return what is wrong with a reminder that speaks of something that is over then, or not yet so, and the way out."""
+    day, closes = _from_target(rung, timing), timing.window_days_after
+    when = f"the reminder {rung.name!r} says {rung.says} and would come"
+    if rung.says == "overdue":
+        if day > closes:
+            return None
+        early = f"{when} {closes - day} d before the window of {visit} is over" if day < closes else (
+            f"{when} on the last day of the window of {visit}")  # fmt: skip
+        return early, "give it a day after closing, or let it say closing"
+    if day > closes:
+        return (
+            f"{when} {day - closes} d after the window of {visit} closed",
+            "give it an earlier day, or let it say overdue",
+        )
+    if rung.says == "ahead" and day > 0:
+        return f"{when} {day} d after the day planned for {visit}", "give it an earlier day, or let it say closing"
+    return None
+
+
+# ── people and languages ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _roles(study: Study) -> Iterator[Misfit]:
+    named: list[tuple[Place, list[str]]] = [
+        (("reminders", "ladders", name, n, "roles"), rung.roles)
+        for name, rungs in study.reminders.ladders.items() for n, rung in enumerate(rungs)
+    ]  # fmt: skip
+    named += [(("queries", "escalate", n, "roles"), e.roles) for n, e in enumerate(study.queries.escalate)]
+    named.append((("queries", "asked_by"), study.queries.asked_by))
+    for where, roles in named:
+        for role in roles:
+            yield from unknown(where, "role", role, study.recipients.roles, "recipients.roles")
+
+
+def _every_language(study: Study) -> Iterator[Misfit]:
+    """A site that reads Chinese is not told half of a notice in English."""
+    reader = next((s.code for s in study.sites if "zh" in s.languages), None)
+    for where, words in _labels(study, ()) if reader else ():
+        if "zh" not in words.model_fields_set:
+            yield Misfit(where, f"{words.en!r} has no zh, and site {reader} reads zh", "add it")
+
+
+def _labels(part: object, where: Place) -> Iterator[tuple[Place, Words]]:
+    """Yield every label below a part of the study file with its place."""
+    match part:
+        case Words():
+            yield where, part
+        case BaseModel():
+            for name in type(part).model_fields:
+                yield from _labels(getattr(part, name), (*where, name))
+        case dict():
+            for key, value in part.items():
+                yield from _labels(value, (*where, key))
+        case list():
+            for n, value in enumerate(part):
+                yield from _labels(value, (*where, n))

@@ -5,13 +5,15 @@ Days are calendar days, limits are in the unit of the item they refer to.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
+from neotorch.domain.collected import collected, never_asked
 from neotorch.domain.ctcae import SCALES, Quantity
 from neotorch.domain.events import Code, Drug
+from neotorch.domain.misfit import Misfit, Place, unknown
 from neotorch.domain.sourced import Model, Sourced, Words
 
 if TYPE_CHECKING:
@@ -146,76 +148,90 @@ class Safety(Model):
         return (found.limits[value], found) if found else None
 
 
-def check_safety(safety: Safety, study: Study) -> None:
-    """ValueError at the first name in `safety` that leads nowhere, with its path."""
-    _places(safety, study)
+def check_safety(safety: Safety, study: Study) -> Iterator[Misfit]:
+    """Yield the names in `safety` that lead nowhere, and the values that are never collected."""
+    places = list(_places(safety, study))
+    yield from places
+    yield from _ranges(safety, study)
+    yield from _dose_gates(safety, study)
+    if safety.surgery_gate:
+        yield from _surgery_gate(safety.surgery_gate, study)
+    if not places:  # conditions are judged by the items that the values stand on
+        for n, gate in enumerate(safety.dose_gates):
+            yield from _conditions(("safety", "dose_gates", n), gate.conditions, safety, study)
+        if safety.surgery_gate:
+            yield from _conditions(("safety", "surgery_gate"), safety.surgery_gate.conditions, safety, study)
+
+
+def _ranges(safety: Safety, study: Study) -> Iterator[Misfit]:
     seen: set[str] = set()
     for n, normal in enumerate(safety.normal_ranges):
-        where = f"safety.normal_ranges[{n}]"
-        _known(f"{where}.site", normal.site, [s.code for s in study.sites], "sites")
+        where = ("safety", "normal_ranges", n)
+        yield from unknown((*where, "site"), "site", normal.site, [s.code for s in study.sites], "sites")
         for name in normal.limits:
-            _known(f"{where}.limits", name, safety.values, "safety.values")
+            yield from unknown((*where, "limits", name), "value", name, safety.values, "safety.values")
         if normal.site in seen:
-            raise ValueError(f"{where}: site {normal.site} has its ranges already; keep one list for each site")
+            what = f"site {normal.site} has its ranges already"
+            yield Misfit((*where, "site"), what, "keep one list for each site")
         seen.add(normal.site)
-    _dose_gates(safety, study)
-    if safety.surgery_gate:
-        _surgery_gate(safety.surgery_gate, safety, study)
 
 
-def _places(safety: Safety, study: Study) -> None:
+def _places(safety: Safety, study: Study) -> Iterator[Misfit]:
     """Every value stands on a form that is filled in and collected at some visit, in CTCAE's unit where graded."""
     forms = {f.code: f for f in study.forms if f.event is None}
-    collected = {d.form for v in study.visits for d in v.due}
+    asked = collected(study)
     for name, place in safety.values.items():
-        where = f"safety.values.{name}"
-        _known(f"{where}.form", place.form, forms, "the forms to be filled in")
-        _known(f"{where}.item", place.item, forms[place.form].items, f"the items of form {place.form}")
-        if place.form not in collected:
-            raise ValueError(f"{where}: form {place.form} is due at no visit, so the value is never collected")
-        unit = forms[place.form].items[place.item].unit
-        if place.ctcae and unit != SCALES[place.ctcae].unit:
-            wanted = SCALES[place.ctcae].unit
-            raise ValueError(f"{where}: item {place.item} is in {unit}, CTCAE grades {place.ctcae} in {wanted}")
+        where = ("safety", "values", name)
+        if place.form not in forms:
+            yield from unknown((*where, "form"), "form", place.form, forms, "the forms to be filled in")
+            continue
+        items = forms[place.form].items
+        if place.item not in items:
+            yield from unknown((*where, "item"), "item", place.item, items, f"the items of form {place.form}")
+            continue
+        yield from never_asked(where, place.form, [place.item], asked)
+        unit, wanted = items[place.item].unit, SCALES[place.ctcae].unit if place.ctcae else None
+        if wanted and unit != wanted:
+            what = f"item {place.item} is in {unit}, CTCAE grades {place.ctcae} in {wanted}"
+            yield Misfit((*where, "ctcae"), what, f"collect it in {wanted}, or leave ctcae out")
 
 
-def _dose_gates(safety: Safety, study: Study) -> None:
-    drugs = {d.code for d in study.drugs}
+def _dose_gates(safety: Safety, study: Study) -> Iterator[Misfit]:
+    drugs = [d.code for d in study.drugs]
     gated: set[str] = set()
     for n, gate in enumerate(safety.dose_gates):
-        for drug in gate.drugs:
-            _known(f"safety.dose_gates[{n}].drugs", drug, drugs, "drugs")
+        for m, drug in enumerate(gate.drugs):
+            where = ("safety", "dose_gates", n, "drugs", m)
+            yield from unknown(where, "drug", drug, drugs, "drugs")
             if drug in gated:
-                raise ValueError(f"safety.dose_gates[{n}].drugs: {drug} has a gate already; keep one")
+                yield Misfit(where, f"{drug} has a gate already", "keep one")
             gated.add(drug)
-        _conditions(f"safety.dose_gates[{n}]", gate.conditions, safety, study)
 
 
-def _surgery_gate(gate: SurgeryGate, safety: Safety, study: Study) -> None:
-    where = "safety.surgery_gate"
-    _known(f"{where}.visit", gate.visit, [v.code for v in study.visits], "visits")
+def _surgery_gate(gate: SurgeryGate, study: Study) -> Iterator[Misfit]:
+    where = ("safety", "surgery_gate")
+    yield from unknown((*where, "visit"), "visit", gate.visit, [v.code for v in study.visits], "visits")
     for n, wash_out in enumerate(gate.wash_outs):
-        _known(f"{where}.wash_outs[{n}].drug", wash_out.drug, [d.code for d in study.drugs], "drugs")
-    _conditions(where, gate.conditions, safety, study)
+        drugs = [d.code for d in study.drugs]
+        yield from unknown((*where, "wash_outs", n, "drug"), "drug", wash_out.drug, drugs, "drugs")
 
 
-def _conditions(where: str, conditions: Sequence[Limit], safety: Safety, study: Study) -> None:
+def _conditions(gate: Place, conditions: Sequence[Limit], safety: Safety, study: Study) -> Iterator[Misfit]:
     forms = {f.code: f for f in study.forms}
     names = [c.value for c in conditions]
     for n, limit in enumerate(conditions):
-        at = f"{where}.conditions[{n}]"
-        _known(f"{at}.value", limit.value, safety.values, "safety.values")
-        if names.count(limit.value) > 1:
-            raise ValueError(f"{at}: {limit.value} stands there twice; keep one condition for each value")
+        where = (*gate, "conditions", n)
+        if limit.value not in safety.values:
+            yield from unknown((*where, "value"), "value", limit.value, safety.values, "safety.values")
+            continue
+        if names.index(limit.value) < n:
+            yield Misfit((*where, "value"), f"{limit.value} stands there twice", "keep one condition for each value")
         place = safety.values[limit.value]
         item = forms[place.form].items[place.item]
         measured = limit.at_least is not None or limit.at_most is not None or limit.below is not None
         if measured and item.kind not in ("number", "integer"):
-            raise ValueError(f"{at}: item {place.item} is a {item.kind}, so it cannot be compared with a number")
+            what = f"item {place.item} is a {item.kind}, so it cannot be compared with a number"
+            yield Misfit(where, what, "use equals, or known: true")
         if isinstance(limit.equals, str) and limit.equals not in item.choices:
-            raise ValueError(f"{at}: item {place.item} has no choice {limit.equals!r}")
-
-
-def _known(where: str, name: str, names: Container[str], of: str) -> None:
-    if name not in names:
-        raise ValueError(f"{where} names {name!r}, which is not under {of}")
+            what = f"item {place.item} has no choice {limit.equals!r}"
+            yield Misfit((*where, "equals"), what, f"its choices are {', '.join(item.choices) or 'none'}")

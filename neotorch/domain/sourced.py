@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 
 class Model(BaseModel):
@@ -22,6 +22,15 @@ class Sourced(Model):
     """True where the registry entry does not state it."""
 
 
+def _said(value: str) -> str:
+    if not value.strip():
+        raise ValueError("nothing is said; give the words")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_said)]
+
+
 def _english(data: dict[str, str]) -> str:
     return data.get("en", "")
 
@@ -29,8 +38,8 @@ def _english(data: dict[str, str]) -> str:
 class Words(Model):
     """A label in each language that a site may use."""
 
-    en: str
-    zh: str = Field(default_factory=_english)
+    en: Text
+    zh: Text = Field(default_factory=_english)
     """The English one where it is not given, which a study file may leave out only if none of its sites reads Chinese."""
 
     def in_(self, language: str) -> str:

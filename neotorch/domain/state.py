@@ -202,12 +202,69 @@ def _same(one: object, other: object) -> bool:
 def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
     """Fold the events of one subject (others are ignored) into its state."""
     learnt = {r.event.id: r for r in recorded if r.event.subject == subject}
-    every = sorted((r.event for r in learnt.values()), key=lambda e: (e.occurred, e.rank, e.id))
-    superseded, problems = _supersede(every)
+    every = _in_order(learnt.values())
+    superseded, problems = _supersede(every, learnt)
     draft = _Draft()
     for event in every:
         if event.id not in superseded:
             draft.take(event, learnt[event.id].recorded_at)
+    return _state(
+        subject, draft, superseded, problems, learnt, queries=draft.query_trails(),
+        deviations=draft.deviation_trails(), notices=draft.notice_trails(),
+    )  # fmt: skip
+
+
+def grown(state: PatientState, rows: Iterable[ev.Recorded]) -> PatientState:
+    """Return the state with further events: the same as folding all anew, without taking every effect in again.
+
+    What people said of a query or a deviation is looked at anew; what the engine did only adds to what it had done.
+    """
+    fresh = {r.event.id: r for r in rows if r.event.subject == state.subject}
+    learnt = {**state.learnt, **fresh}
+    if _about_effects(state, fresh, learnt):
+        return fold(learnt.values(), state.subject)
+    effects = _Draft()
+    for event in _in_order(r for r in fresh.values() if isinstance(r.event, ev.Effect)):
+        effects.take(event, fresh[event.id].recorded_at)
+    queries = {**state.queries, **effects.query_trails(state.queries)}
+    deviations = {**state.deviations, **effects.deviation_trails(state.deviations)}
+    notices = {**state.notices, **effects.notice_trails(state.notices)}
+    if all(isinstance(r.event, ev.Effect) for r in fresh.values()):
+        return replace(state, queries=queries, deviations=deviations, notices=notices, learnt=learnt)
+    facts = _in_order(r for r in learnt.values() if isinstance(r.event, ev.Fact))
+    superseded, problems = _supersede(facts, learnt)
+    draft = _Draft()
+    for event in facts:
+        if event.id not in superseded:
+            draft.take(event, learnt[event.id].recorded_at)
+    said = {q: tuple(draft.answers.get(q, ())) for q in queries}
+    dealt = {d: tuple(draft.acknowledged.get(d, ())) for d in deviations}
+    return _state(
+        state.subject, draft, superseded, problems, learnt, notices=notices,
+        queries={q: t if t.answers == said[q] else replace(t, answers=said[q]) for q, t in queries.items()},
+        deviations={
+            d: t if t.acknowledged == dealt[d] else replace(t, acknowledged=dealt[d]) for d, t in deviations.items()
+        },
+    )  # fmt: skip
+
+
+def _about_effects(state: PatientState, fresh: Mapping[str, ev.Recorded], learnt: Mapping[str, ev.Recorded]) -> bool:
+    """Whether a fact takes back, or may take back, something that the engine did; intake takes none that does."""
+    if any(p.code == "unknown-target" for p in state.problems):
+        return True  # one of the fresh events may be what was not there before
+    targets = {r.event.retracts for r in fresh.values() if isinstance(r.event, ev.Retraction)}
+    return any(t in learnt and isinstance(learnt[t].event, ev.Effect) for t in (*targets, *state.superseded))
+
+
+def _in_order(rows: Iterable[ev.Recorded]) -> list[ev.AnyLogged]:
+    return sorted((r.event for r in rows), key=lambda e: (e.occurred, e.rank, e.id))
+
+
+def _state(
+    subject: str, draft: _Draft, superseded: Mapping[str, str], problems: Sequence[Problem],
+    learnt: Mapping[str, ev.Recorded], *, queries: Mapping[str, QueryTrail], deviations: Mapping[str, DeviationTrail],
+    notices: Mapping[str, NoticeTrail],
+) -> PatientState:  # fmt: skip
     return PatientState(
         subject=subject,
         facts=tuple(draft.facts),
@@ -238,37 +295,19 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
         lost=draft.lost,
         death=draft.death,
         problems=(*problems, *draft.problems),
-        queries=draft.query_trails(),
-        deviations=draft.deviation_trails(),
-        notices=draft.notice_trails(),
+        queries=queries,
+        deviations=deviations,
+        notices=notices,
         learnt=learnt,
     )
 
 
-def with_effects(state: PatientState, rows: Iterable[ev.Recorded]) -> PatientState | None:
-    """Return the state with further effects, None if `rows` hold anything else; the same as folding all anew."""
-    fresh = {r.event.id: r for r in rows if r.event.subject == state.subject}
-    doubtful = any(p.code == "unknown-target" for p in state.problems)  # one of them may be what was not there before
-    if doubtful or not all(isinstance(r.event, ev.Effect) for r in fresh.values()):
-        return None
-    draft = _Draft()
-    for row in sorted(fresh.values(), key=lambda r: (r.event.occurred, r.event.rank, r.event.id)):
-        draft.take(row.event, row.recorded_at)
-    return replace(
-        state,
-        queries={**state.queries, **draft.query_trails(state.queries)},
-        deviations={**state.deviations, **draft.deviation_trails(state.deviations)},
-        notices={**state.notices, **draft.notice_trails(state.notices)},
-        learnt={**state.learnt, **fresh},
-    )
-
-
-def _supersede(every: list[ev.AnyLogged]) -> tuple[dict[str, str], list[Problem]]:
+def _supersede(every: list[ev.AnyLogged], learnt: Mapping[str, ev.Recorded]) -> tuple[dict[str, str], list[Problem]]:
     """Return superseded id -> superseding id, and the problems met.
 
     What was corrected stays so when its correction is corrected in turn; only a retracted correction corrects nothing.
     """
-    claims, problems = _targets(every)
+    claims, problems = _targets(every, learnt)
     void = _retracted(claims)
     superseded: dict[str, str] = {}
     for target, by in claims.items():
@@ -299,17 +338,16 @@ def _retracted(claims: Mapping[str, list[ev.AnyLogged]]) -> set[str]:
 
 
 def _targets(
-    every: list[ev.AnyLogged],
+    every: list[ev.AnyLogged], learnt: Mapping[str, ev.Recorded]
 ) -> tuple[dict[str, list[ev.AnyLogged]], list[Problem]]:
     """Return the id of each event -> those that would correct or retract it, and the problems of ones that cannot."""
-    by_id = {e.id: e for e in every}
     claims: dict[str, list[ev.AnyLogged]] = {}
     problems: list[Problem] = []
     for event in every:
         target = event.retracts if isinstance(event, ev.Retraction) else event.corrects
         if target is None:
             continue
-        aim = by_id.get(target)
+        aim = learnt[target].event if target in learnt else None
         if aim is None or target == event.id:
             problems.append(Problem("unknown-target", f"refers to {target}, which is not in the log", (event.id,)))
         elif not isinstance(event, ev.Retraction) and aim.type != event.type:

@@ -98,6 +98,10 @@ class ExtraCycles(Model):
     )
     """Code of such a visit; {n} stands for the cycle's number."""
 
+    def code_of(self, number: int) -> str:
+        """Return the code of an extra cycle's day-1 visit."""
+        return self.code.replace("{n}", str(number))
+
 
 class Cycles(Sourced):
     """The treatment course."""
@@ -122,6 +126,12 @@ class Item(Model):
     only_if: OnlyIf | None = None
     """Asked only when so: receptors are not assessable where no invasive cancer is left."""
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low {self.low:g} is above high {self.high:g}, so no value could be taken; swap them")
+        return self
+
 
 class Form(Sourced):
     """A group of items. With `event`, the items are fields of that kind of fact rather than of a received form."""
@@ -144,13 +154,22 @@ def known_anchor(value: str) -> str:
     return value
 
 
+def _side(value: int) -> int:
+    if value < 0:
+        raise ValueError("the window would close before it opens; give 0 or more days on each side of the target day")
+    return value
+
+
+Side = Annotated[int, Field(le=400), AfterValidator(_side)]
+
+
 class Timing(Model):
     """anchor + offset with an inclusive window, all in calendar days. Of several anchors the latest counts."""
 
     anchor: str | Annotated[list[str], Field(min_length=2, max_length=4)]
     offset_days: Days
-    window_days_before: Span
-    window_days_after: Span
+    window_days_before: Side
+    window_days_after: Side
 
     @field_validator("anchor")
     @classmethod
@@ -293,6 +312,15 @@ class Queries(Sourced):
     escalate: list[Escalation] = []
     asked_by: list[Code] = []
     """Roles that ask queries themselves; they hear of the answers."""
+
+    @model_validator(mode="after")
+    def _reminded_before_the_end(self) -> Self:
+        if self.remind_for_days is not None and self.remind_for_days < self.remind_every_days:
+            raise ValueError(
+                f"the first reminder comes after {self.remind_every_days} d and reminders end after "
+                f"{self.remind_for_days} d, so there would be none; raise remind_for_days or lower remind_every_days"
+            )
+        return self
 
     @field_validator("escalate")
     @classmethod
@@ -509,6 +537,12 @@ class Study(Model):
         return {d.code: d for d in self.drugs}
 
     @property
+    def cycle_delay_days(self) -> int | None:
+        """Return how many days a cycle may be put off: as the gate of the drug that the cycles follow says."""
+        gates = self.safety.dose_gates if self.safety else []
+        return next((g.max_delay_days for g in gates if self.cycles.clock_drug in g.drugs), None)
+
+    @property
     def cycles_allowed(self) -> int:
         """Highest number of a cycle, extra ones included."""
         return self.cycles.count + (self.cycles.extra.most if self.cycles.extra else 0)
@@ -530,7 +564,7 @@ class Study(Model):
         like = self.visit_by_code[extra.like]
         before = [t.model_copy(update={"anchor": f"cycle.{number - 1}"}) for t in like.timing]
         label = Words(en=f"extra cycle {number} day 1", zh=f"追加第{number}周期第1天")
-        code = extra.code.replace("{n}", str(number))
+        code = extra.code_of(number)
         return like.model_copy(
             update={"code": code, "cycle": number, "timing": before, "label": label, "needs": "none"}
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -10,11 +11,30 @@ from pydantic import ValidationError
 
 from neotorch.domain.amendment_file import amended
 from neotorch.domain.errors import NeotorchError
+from neotorch.domain.misfit import MisfitError, Place
 from neotorch.domain.study import Study
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: path and line (0: none), the value with what is wrong about it, and the way out."""
+
+    path: str
+    line: int
+    what: str
+    todo: str = ""
+
+    def __str__(self) -> str:
+        at = f"{self.path} (line {self.line}): " if self.line else f"{self.path}: " if self.path else ""
+        return f"{at}{self.what}" + (f"; {self.todo}" if self.todo else "")
 
 
 class StudyError(NeotorchError):
     """The study file is not usable."""
+
+    def __init__(self, what: str, where: str = "", todo: str = "", problems: Sequence[Problem] = ()) -> None:
+        super().__init__(what, where, todo)
+        self.problems = tuple(problems) or (Problem("", 0, what, todo),)
 
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -48,12 +68,11 @@ def read_study(text: str, name: str = "study file", older: Callable[[str], Study
     except ValidationError as error:
         tree = yaml.compose(text, Loader=_LOADER)
         problems = [
-            f"{_path(e['loc'], whole if whole is not data else None)} (line {_line(tree, e['loc'], whole)}): {_words(e)}"
-            for e in error.errors()
-        ]
-        raise StudyError(
-            "\n".join(problems), name, "mend these lines; a study file is used whole or not at all"
-        ) from None
+            Problem(_path(place, whole), _line(tree, place, whole), what, todo)
+            for e in error.errors() for place, what, todo in _said(e)
+        ]  # fmt: skip
+        todo = "mend these lines; a study file is used whole or not at all"
+        raise StudyError("\n".join(map(str, problems)), name, todo, problems) from None
 
 
 def _amended(data: dict[str, Any], name: str, older: Callable[[str], Study] | None) -> dict[str, Any]:
@@ -94,6 +113,15 @@ def _twins(node: Any) -> Iterator[tuple[str, int]]:
             yield from _twins(value)
 
 
+def _said(error: Any) -> Iterator[tuple[Place, str, str]]:
+    """Yield place, fault and way out of each thing that one of pydantic's errors stands for."""
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, MisfitError):
+        yield from (((*error["loc"], *m.where), m.what, m.todo) for m in cause.found)
+    else:
+        yield error["loc"], _words(error), ""
+
+
 def _words(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
@@ -103,25 +131,31 @@ def _words(error: Any) -> str:
     return f"{message} (found {error['input']!r})" if not isinstance(error["input"], dict | list) else message
 
 
-def _path(loc: tuple[int | str, ...], whole: Any = None) -> str:
-    """Return the place in words; in an amendment (`whole` is given) entries go by their code, not by their number."""
+def path_in(study: Study, place: Place) -> str:
+    """Return a place in a study as people write it."""
+    return _path(place, study)
+
+
+def _path(place: Place, whole: Any) -> str:
+    """Return the place as people write it; entries that have a code go by it, as in `visits[C2D1].due[0]`."""
     text = ""
-    for part in loc:
+    for part in place:
         whole = _into(whole, part)
-        shown = whole["code"] if isinstance(part, int) and isinstance(whole, dict) and "code" in whole else part
-        text += f"[{shown}]" if isinstance(part, int) else f".{part}"
+        code = _into(whole, "code") if isinstance(part, int) else None
+        text += f"[{code or part}]" if isinstance(part, int) else f".{part}"
     return text.lstrip(".") or "the file as a whole"
 
 
 def _into(value: Any, part: int | str) -> Any:
-    """Return what stands at a place in plain values; None where nothing does."""
+    """Return what stands at a place in a study or in plain values; None where nothing does."""
     try:
-        return value[part]
+        found: Any = value[part] if isinstance(value, dict | list) else getattr(value, str(part), None)  # type: ignore[index]
     except (KeyError, IndexError, TypeError):
         return None
+    return found
 
 
-def _line(node: Any, loc: tuple[int | str, ...], whole: Any) -> int:
+def _line(node: Any, loc: Place, whole: Any) -> int:
     """Return the line of the file at which a place, or what is left of it in an amendment, stands."""
     line: int = node.start_mark.line + 1
     for part in loc:

@@ -159,14 +159,17 @@ FIELDS: Mapping[str, Callable[[Any, Language], object]] = {
     "opens": _day, "target": _day, "closes": _day, "until": _day, "occurred": _day, "moved_from": _day,
     "why": _words, "anchor": _words, "anchor_day": _day, "offset_days": _days, "window_before": _days,
     "window_after": _days, "rule": _rule, "where": _words, "possible_repeat": _flag, "sent_at": _instant,
-    "lines": _lines, "count": _days, "deviation": _code,
+    "lines": _lines, "count": _days, "deviation": _code, "asks": _code, "problem": _code, "form": _words, "drug": _words,
+    "held_on": _day, "anchor_drug": _words, "explain": _words,
     "deadline": _words, "report": _one_of("soon", "late"),
 }  # fmt: skip
 """What a notice may say, each with its check. `anchor` and its neighbours word the reason in the reader's language;
 `why` adds to it or stands alone. `query` is the key of a question that a person asked, to read it by; its words are not
 sent. `age_days` is how long a query has been open. `opens`/`target`/`closes` are the window, `until` another deadline.
-`where` is a URL or a command, `deviation` a kind of deviation. `report` says how a safety report stands that is owed by
-`deadline`, the site's local time."""
+`where` is a URL or a command, `deviation` a kind of deviation with the `drug` it is about. `asks` is a kind of query, on
+a `form` due at a visit `held_on` a day, or because of a `problem`. `explain` is the key of the matter, for readers whose
+language the details of the reason are not in; `anchor_drug` the drug that the anchor is the last dose of. `report` says
+how a safety report stands that is owed by `deadline`, the site's local time."""
 
 
 def checked(notice: Notice) -> dict[str, Any]:
@@ -191,9 +194,9 @@ def checked(notice: Notice) -> dict[str, Any]:
 
 
 def day(value: date, language: Language) -> str:
-    """Return the date as people write it: Wed 4 Mar 2026, or 2026年3月4日 周三."""
+    """Return the date as people write it: Wed 4 Mar 2026, or 2026年3月4日（周三）."""
     if language == "zh":
-        return f"{value.year}年{value.month}月{value.day}日 周{_ZH_DAYS[value.weekday()]}"
+        return f"{value.year}年{value.month}月{value.day}日（周{_ZH_DAYS[value.weekday()]}）"
     return f"{_EN_DAYS[value.weekday()]} {value.day} {_EN_MONTHS[value.month - 1]} {value.year}"
 
 
@@ -260,8 +263,9 @@ def _rows(words: Any, fields: Mapping[str, Any], language: Language, reference: 
     if "opens" in fields and "closes" in fields:
         values["window"] = day(fields["opens"], language) + labels["to"] + day(fields["closes"], language)
     because = [words.because()] if "anchor" in fields else []
-    values["why"] = labels["comma"].join([*because, *([fields["why"]] if "why" in fields else [])])
-    values["until"] = fields.get("until") or fields.get("closes")
+    reasons = [*because, fields.get("why", ""), words.reason().strip()]
+    values["why"] = labels["comma"].join(str(r) for r in reasons if r)
+    values["until"] = fields.get("until") or (None if "deviation" in fields else fields.get("closes"))
     values["reference"] = reference
     order = ("subject", "visit", "target", "window", "due", "items", "occurred", "why", "until", "where", "study")
     return [

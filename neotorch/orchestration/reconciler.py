@@ -21,6 +21,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelled, Scheduled
 
 from neotorch.engine import Engine
+from neotorch.foresight import hold_back
 from neotorch.orchestration.adapter import first_line, loudness
 from neotorch.orchestration.dispatcher import Waker, in_engine
 from neotorch.orchestration.names import journey_key
@@ -64,6 +65,7 @@ class Reconciler:
 
     async def look(self) -> Outcome:
         """Look at all patients once and set right what is wrong; returns when the journeys woken are asleep again."""
+        await in_engine(hold_back, self.engine)  # before anybody is woken who would send
         before = set(self.around().awake)  # who was awake when its run was read may have gone to sleep since
         subjects = await in_engine(self.engine.subjects)
         by_subject: dict[str, list[FlowRun]] = {subject: [] for subject in subjects}

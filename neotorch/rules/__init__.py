@@ -90,7 +90,7 @@ def duties(state: PatientState, study: Study, now: datetime) -> Duties:
     turning = (at_hour(d, study.reminders.hour, zone) for d in turning_days(study, plans, state) if d >= today)
     later += [at for at in turning if at > now]
     notices = (
-        *safety_notices(state, study), *clock_notices(clocks), *due, *asked, *deviation_notices(state, shown),
+        *safety_notices(state, study), *clock_notices(clocks), *due, *asked, *deviation_notices(state, study, shown, plans),
     )  # fmt: skip
     return Duties(
         phase=phase,

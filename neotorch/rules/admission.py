@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 
 from neotorch.domain import events as ev
 from neotorch.domain.history import history_problems
-from neotorch.domain.state import PatientState, fold
+from neotorch.domain.state import PatientState, grown
 from neotorch.domain.study import Item, Study
 from neotorch.rules.desk import PLANS_AHEAD, Refusal, desk_refusals
 from neotorch.rules.manual import manual_refusals
@@ -236,4 +236,4 @@ def with_facts(state: PatientState, facts: Sequence[ev.AnyFact]) -> PatientState
         ev.Recorded.model_construct(seq=state.position + n, recorded_at=latest, event=f, prev_hash="", hash="")
         for n, f in enumerate(facts, 1)
     ]
-    return fold([*state.learnt.values(), *new], state.subject)
+    return grown(state, new)

@@ -107,6 +107,7 @@ def clock_notices(clocks: Iterable[Clock]) -> list[Notice]:
             "subject": clock.subject,
             "what": clock.what.model_dump() if isinstance(clock.what, Words) else clock.what,
             "report": word,
+            "explain": clock.key,
             "deadline": clock.local(clock.deadline),
         }
         late = "report overdue" if word == "late" else "report due soon"

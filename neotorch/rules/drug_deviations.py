@@ -46,14 +46,14 @@ def too_long(plan: VisitPlan, chart: Chart) -> tuple[date, date, tuple[str, ...]
 
 def latest_day_1(plan: VisitPlan, study: Study, state: PatientState) -> tuple[date, date, tuple[str, ...]] | None:
     """Return planned day, latest day and the events they hang on, of a cycle's day 1 that has a latest day."""
-    rule, number = study.deviations.cycle_delay.at(plan.code), plan.visit.cycle
-    if number is None or number < 2 or not rule.counts or rule.allowed_days is None:
+    rule, number, most = study.deviations.cycle_delay.at(plan.code), plan.visit.cycle, study.cycle_delay_days
+    if number is None or number < 2 or not rule.counts or most is None:
         return None
     before = find_anchor(f"cycle.{number - 1}", state, study)
     if before is None or before.event_ids == _delay(number - 1, state):
         return None  # the cycle before is put off itself and has not been given
     planned = before.day + timedelta(study.cycles.length_days)
-    return planned, planned + timedelta(rule.allowed_days), before.event_ids
+    return planned, planned + timedelta(most), before.event_ids
 
 
 def _delay(number: int, state: PatientState) -> tuple[str, ...]:

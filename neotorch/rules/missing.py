@@ -23,6 +23,10 @@ class Finding:
     title: str
     because: Because
     opens_on: date
+    form: str | None = None
+    """The form whose items are asked for, where it is one."""
+    held_on: date | None = None
+    """The day of the visit at which it was due."""
 
 
 def missing_items(state: PatientState, study: Study, plans: tuple[VisitPlan, ...]) -> tuple[Finding, ...]:
@@ -57,7 +61,8 @@ def _asked(  # noqa: PLR0917 - all six are what the query says
     )  # fmt: skip
     opens = plan.held_on + timedelta(study.queries.raise_after_days)
     key = f"{state.subject}/{plan.code}/{form.code}"
-    return Finding(key, "missing", plan.code, absent, f"{what} missing at {plan.code}", because, opens)
+    title = f"{what} missing at {plan.code}"
+    return Finding(key, "missing", plan.code, absent, title, because, opens, form.code, plan.held_on)
 
 
 def _too_old(  # noqa: PLR0917 - all six are what the rule is about
@@ -77,7 +82,7 @@ def _too_old(  # noqa: PLR0917 - all six are what the rule is about
     )
     key = f"{state.subject}/{plan.code}/{form.code}/too-old"
     title = f"{form.code} too old at {fresh_at.name}"
-    return Finding(key, "too-old", plan.code, (form.code,), title, because, fresh_at.day)
+    return Finding(key, "too-old", plan.code, (form.code,), title, because, fresh_at.day, form.code, plan.held_on)
 
 
 def fresh_for(due: Due, plan: VisitPlan, state: PatientState, study: Study) -> Anchor | None:

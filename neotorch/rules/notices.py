@@ -156,7 +156,7 @@ def safety_notices(state: PatientState, study: Study) -> list[Notice]:
     for fact in state.facts:
         what = _safety(fact)
         if what:
-            data = {"subject": state.subject, "what": what, "occurred": fact.occurred}
+            data = {"subject": state.subject, "what": what, "occurred": fact.occurred, "explain": fact.id}
             because = Because("safety.tell", study.version, event_ids=(fact.id,), detail=f"{what} on {fact.occurred}")
             title = f"notice: {what.replace('_', ' ')}"
             found.append(Notice(f"{fact.id}/told", "safety", title, because, data, state.learnt[fact.id].recorded_at))

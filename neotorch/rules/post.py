@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import median
+from types import MappingProxyType
 
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import at_hour
@@ -15,19 +16,23 @@ DAYS_NEEDED = 5
 """With fewer days to look back on nobody can say what is usual."""
 
 
+TODO = "look at what went out or would, and why; then let the rest go: neotorch release --reason ..."
+
+
 @dataclass(frozen=True)
 class Flood:
-    """Notices are held because far more than usual went out on a day; a person lets them go."""
+    """Notices are held because far more than usual went out on a day, or would have; a person lets them go."""
 
     day: date
-    count: int
-    usual: float
+    what: str
+
+    @property
+    def todo(self) -> str:
+        """What a person has to do."""
+        return TODO
 
     def __str__(self) -> str:
-        return (
-            f"{self.count} notices went out on {self.day}, usual are {self.usual:g} a day; what can wait is held until "
-            "somebody has looked at it: neotorch release --reason ..."
-        )
+        return f"{self.what}; {TODO}"
 
 
 def effective(facts: Iterable[ev.AnyTrialFact]) -> list[ev.AnyTrialFact]:
@@ -57,20 +62,45 @@ def next_digest(today: date, hour: int, zone: str, now: datetime, *, sent_today:
 
 
 def flood(
-    sent: Mapping[date, int], facts: Iterable[ev.AnyTrialFact], today: date, *, factor: float, floor: int
-) -> Flood | None:
+    sent: Mapping[date, int], facts: Iterable[ev.AnyTrialFact], today: date, said: Mapping[date, str] = MappingProxyType({}),
+    *, factor: float, floor: int,
+) -> Flood | None:  # fmt: skip
     """Return the newest day on which more than `factor` times the usual went out, unless it was released since.
 
     `sent`: local day -> notices. Usual is the median over the days with any notice in the 30 days before; it
-    takes five such days to say so, and `floor` notices a day are never too many.
+    takes five such days to say so, and `floor` notices a day are never too many. `said`: local day -> why notices
+    were held that day before they went out.
     """
     many = [day for day, count in sent.items() if count >= floor]
-    if not many:
+    if not many and not said:
         return None
-    released = max((f.occurred for f in facts if isinstance(f, ev.NoticesReleased)), default=date.min)
-    for day in sorted((d for d in many if released < d <= today), reverse=True):
-        before = [n for d, n in sent.items() if day - LOOK_BACK <= d < day]
-        usual = float(median(before)) if len(before) >= DAYS_NEEDED else 0.0
+    released = _released(facts)
+    for day in sorted((d for d in {*many, *said} if released < d <= today), reverse=True):
+        usual = _usual(sent, day)
+        if day in said:
+            return Flood(day, said[day].removesuffix(f"; {TODO}"))
         if usual and sent[day] > factor * usual:
-            return Flood(day, sent[day], usual)
+            return Flood(
+                day, f"{sent[day]} notices went out on {day}, usual are {usual:g} a day; what can wait is held"
+            )
     return None
+
+
+def foreseen(
+    count: int, sent: Mapping[date, int], facts: Iterable[ev.AnyTrialFact], day: date, *, factor: float, floor: int
+) -> Flood | None:
+    """Return why notices are to be held before they go out: `count` of a day, sent and to be sent, are far too many."""
+    usual = _usual(sent, day)
+    if count < floor or not usual or count <= factor * usual or _released(facts) >= day:
+        return None
+    return Flood(day, f"{count} notices would go out on {day}, usual are {usual:g} a day; what can wait is held")
+
+
+def _released(facts: Iterable[ev.AnyTrialFact]) -> date:
+    return max((f.occurred for f in facts if isinstance(f, ev.NoticesReleased)), default=date.min)
+
+
+def _usual(sent: Mapping[date, int], day: date) -> float:
+    """Return the usual number of notices a day; 0 where nobody can say."""
+    before = [n for d, n in sent.items() if day - LOOK_BACK <= d < day]
+    return float(median(before)) if len(before) >= DAYS_NEEDED else 0.0

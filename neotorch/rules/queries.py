@@ -1,11 +1,12 @@
 """Queries that stay open: how old they are, who is reminded, and to whom they are passed on.
 
 Nothing is stored but what was sent: an answer, a reopening or a server that was off changes what is due at the next
-look. Of the reminders whose day has come only the newest is due; of the levels of escalation the newest for each role.
-A query starts anew with each round. `notice_seen` ends its reminders, and the escalations due by that day; later levels
-still come, because a query that was seen is not answered. `snoozed` puts the reminders off to the morning of `until`,
-which is then a reminder's day itself; it puts no escalation off. Once the journey has ended, a query is asked once and
-then stands on the worklist.
+look. Of the reminders whose day has come only the newest is due; of the levels of escalation the newest for each role. One
+that falls on a day off at the site comes on the next working day; what is new is asked at once. A query starts anew with
+each round. `notice_seen` ends its reminders, and the escalations due by that day; later levels still come, because a
+query that was seen is not answered. `snoozed` puts the reminders off to the morning of `until`, which is then a
+reminder's day itself, working day or not; it puts no escalation off. Once the journey has ended, a query is asked once
+and then stands on the worklist.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from typing import Literal, get_args
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import PatientState, QueryTrail
-from neotorch.domain.study import Study
+from neotorch.domain.study import Site, Study
+from neotorch.domain.workdays import shifted
 from neotorch.rules.manual import KIND as MANUAL
 from neotorch.rules.missing import Finding
 from neotorch.rules.notices import Notice
+from neotorch.rules.wording import finding_words
 
 Bucket = Literal["0-7", "8-14", "15-30", ">30"]
 BUCKETS: tuple[Bucket, ...] = get_args(Bucket)
@@ -97,20 +100,32 @@ class _Open:
     until: date | None
     """The day to which the site has put the reminders off."""
     study: Study
-    zone: str
+    site: Site
     now: datetime
     subject: str
 
+    @property
+    def zone(self) -> str:
+        """The site's time zone."""
+        return self.site.time_zone
+
     def morning(self, day: date) -> datetime:
+        """Return the instant of a day's notices."""
         return at_hour(day, self.study.reminders.hour, self.zone)
+
+    def working(self, day: date) -> date:
+        """Return the working day at the site on which something of a day comes."""
+        return shifted(day, self.site, later=True)
+
+    def came(self, day: date) -> bool:
+        """Whether what is of a day is due by now."""
+        return self.morning(self.working(day)) <= self.now
 
     def notice(self, what: str, state: str, *, roles: tuple[str, ...] | None = None) -> Notice:
         """Return a notice; `what` is the tail of its key. The words of a question are never in it."""
         finding, words = self.finding, {"raised": "notice", "asked": "notice", "reminder": "reminder"}
-        data: dict[str, object] = {
-            "subject": self.subject, "visit": finding.visit, "items": list(finding.items), "what": finding.title,
-            "state": state,
-        }  # fmt: skip
+        data: dict[str, object] = {"subject": self.subject, "what": finding.title, "state": state}
+        data |= finding_words(finding, self.study)
         if state in ("reminder", "escalated"):
             data["age_days"] = (local_date(self.now, self.zone) - self.raised).days
         if finding.kind == MANUAL:
@@ -125,12 +140,12 @@ def _query(state: PatientState, study: Study, finding: Finding, trail: QueryTrai
     words = sorted((r for r in told if r.recorded_at >= since), key=lambda r: r.seq)
     seen = next((r.event.occurred for r in words if isinstance(r.event, ev.NoticeSeen)), None)
     until = next((r.event.until for r in words if isinstance(r.event, ev.Snoozed)), None)
-    zone = study.site(state.site).time_zone
+    site = study.site(state.site)
     return _Open(
-        finding=finding, round=trail.round, raised=raised_on(trail, zone), seen=seen, until=until,
+        finding=finding, round=trail.round, raised=raised_on(trail, site.time_zone), seen=seen, until=until,
         answers=len(answers_of(finding.query, state)) if finding.kind == MANUAL else 0,
         quiet=bool(words) and isinstance(words[-1].event, ev.NoticeSeen),  # the later of the two words counts
-        study=study, zone=zone, now=now, subject=state.subject,
+        study=study, site=site, now=now, subject=state.subject,
     )  # fmt: skip
 
 
@@ -158,9 +173,10 @@ def _reached(query: _Open) -> date | None:
 def _count(query: _Open) -> int:
     """Return how many regular reminders' mornings have come."""
     every = query.study.queries.remind_every_days
-    count = (local_date(query.now, query.zone) - query.raised).days // every
-    came = query.morning(query.raised + timedelta(count * every)) <= query.now
-    return min(count if came else max(count - 1, 0), _most(query))
+    count = max((local_date(query.now, query.zone) - query.raised).days // every, 0)
+    while count and not query.came(query.raised + timedelta(count * every)):
+        count -= 1  # of the reminders that fall into a long holiday none has come
+    return min(count, _most(query))
 
 
 def _most(query: _Open) -> int:
@@ -175,7 +191,7 @@ def _escalated(query: _Open) -> list[Notice]:
     covered: set[str] = set()
     for level in reversed(query.study.queries.escalate):
         day = query.raised + timedelta(level.after_days)
-        if query.morning(day) > query.now or (query.seen and day <= query.seen):
+        if not query.came(day) or (query.seen and query.working(day) <= query.seen):
             continue
         roles = tuple(r for r in level.roles if r not in covered)
         covered |= set(roles)
@@ -186,9 +202,9 @@ def _escalated(query: _Open) -> list[Notice]:
 
 def _later(query: _Open) -> list[datetime]:
     """Return the mornings of the next reminder and of the levels to come."""
-    days = [query.raised + timedelta(level.after_days) for level in query.study.queries.escalate]
+    days = [query.working(query.raised + timedelta(level.after_days)) for level in query.study.queries.escalate]
     if not query.answers and not query.quiet:
         days += [query.until] if query.until else []
         if (number := _count(query) + 1) <= _most(query):
-            days.append(query.raised + timedelta(number * query.study.queries.remind_every_days))
+            days.append(query.working(query.raised + timedelta(number * query.study.queries.remind_every_days)))
     return [at for day in days if (at := query.morning(day)) > query.now]

@@ -16,6 +16,7 @@ from neotorch.domain.study import Rung, Says, Site, Study
 from neotorch.domain.workdays import shifted
 from neotorch.rules.notices import Notice
 from neotorch.rules.schedule import VisitPlan
+from neotorch.rules.wording import coded
 
 REMINDED: frozenset[str] = frozenset({"planned", "open", "due", "late", "overdue"})
 _DATED = re.compile(r"^(?P<rung>[a-z][a-z0-9-]*)/(?P<day>\d{4}-\d{2}-\d{2})(\.\d+)?(/(?P<role>[^/]+)/[^/]+)?$")
@@ -153,7 +154,8 @@ def _visit_data(state: PatientState, study: Study, plan: VisitPlan) -> dict[str,
         "opens": plan.window.opens,
         "target": plan.window.target,
         "closes": plan.window.closes,
-        "due": [study.form_by_code[d.form].label.model_dump() for d in plan.visit.due],
+        "explain": f"{state.subject}/{plan.code}",
+        "due": [coded(d.form, study.form_by_code[d.form].label) for d in plan.visit.due],
     }
 
 

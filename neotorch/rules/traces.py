@@ -13,7 +13,8 @@ from neotorch.domain.study import Study
 from neotorch.rules.departures import Deviation, root
 from neotorch.rules.deviations import departures
 from neotorch.rules.notices import Notice
-from neotorch.rules.schedule import visit_plans
+from neotorch.rules.schedule import VisitPlan, visit_plans
+from neotorch.rules.wording import drug_title, visit_title
 
 LOOK_BACK = 60
 """So many facts are tried when it is asked which one took a deviation away; a wake seldom follows on more."""
@@ -61,8 +62,11 @@ def acknowledged(state: PatientState, key: str) -> bool:
     return bool(trail and trail.open and trail.acknowledged and rounds(state, key)[-1].acknowledged)
 
 
-def deviation_notices(state: PatientState, found: Sequence[Deviation]) -> list[Notice]:
+def deviation_notices(
+    state: PatientState, study: Study, found: Sequence[Deviation], plans: Sequence[VisitPlan]
+) -> list[Notice]:
     """Return one notice per round of a deviation that nobody has acknowledged yet."""
+    windows = {p.code: p.protocol for p in plans}
     notices = []
     for one in found:
         trail = state.deviations.get(one.key)
@@ -70,8 +74,12 @@ def deviation_notices(state: PatientState, found: Sequence[Deviation]) -> list[N
             continue
         if acknowledged(state, one.key):
             continue
+        span = windows.get(one.visit or "")
         data = {
-            "subject": state.subject, "visit": one.visit, "what": one.title, "deviation": one.kind, "occurred": one.on,
+            "subject": state.subject, "visit": one.visit, "visit_label": visit_title(one.visit, study),
+            "what": one.title, "deviation": one.kind, "occurred": one.on, "explain": one.key,
+            "drug": drug_title(one.key.rpartition("/")[2], study),
+            "opens": span.opens if span else None, "closes": span.closes if span else None,
         }  # fmt: skip
         kind = "important_deviation" if one.grade == "important" else "deviation"
         key = f"{one.key}/found/{trail.round}"

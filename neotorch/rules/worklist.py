@@ -116,8 +116,7 @@ def _deviations(state: PatientState, duties: Duties) -> Iterable[Obligation]:
 
 def held_back(flood: Flood) -> Obligation:
     """Return the line that says that notices are held for a person."""
-    what = f"notices are held since {flood.day}: {flood.count} went out, usual are {flood.usual:g} a day"
-    return Obligation("trial/flood", "notice", "undelivered", "", None, what, flood.day, None, str(flood))
+    return Obligation("trial/flood", "notice", "undelivered", "", None, flood.what, flood.day, None, str(flood))
 
 
 def stuck(

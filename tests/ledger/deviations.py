@@ -120,7 +120,7 @@ def _delayed(seen: Seen, plan: VisitPlan, grades: Grades) -> Iterator[Note]:
     name = f"cycle-delay, {'given' if plan.held_on else 'awaited'}"
     found = f"cycle-delay/{plan.code}" in grades
     if days == 0 and not found:
-        yield "deviation", name, f"{seen.study.deviations.cycle_delay.allowed_days} d: not"
+        yield "deviation", name, f"{seen.study.cycle_delay_days} d: not"
     if days == 1 and found:
         yield "deviation", name, "a day more"
 

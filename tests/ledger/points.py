@@ -222,9 +222,9 @@ def _thresholds(study: Study) -> Iterator[Point]:
         yield from _important(
             f"{code} ", own, {n for n in own.model_fields_set if n in window.visits[code].model_fields_set}
         )
-    if graded.cycle_delay.allowed_days is not None:
+    if study.cycle_delay_days is not None:
         for word in ("given", "awaited"):
-            yield point("deviation", f"cycle-delay, {word}", f"{graded.cycle_delay.allowed_days} d: not", "a day more")
+            yield point("deviation", f"cycle-delay, {word}", f"{study.cycle_delay_days} d: not", "a day more")
     for visit in study.visits:
         for floor in visit.not_before:
             yield point(

@@ -59,7 +59,7 @@ def _send(url: str, timeout: float = PATIENCE, **data: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("en", "window opens Sun 1 Mar 2026"), ("zh", "窗口于2026年3月1日 周日开启")]
+    ("language", "words"), [("en", "window opens Sun 1 Mar 2026"), ("zh", "窗口于2026年3月1日（周日）开启")]
 )
 def test_a_mail_arrives_whole(mail: MailReceiver, language: str, words: str) -> None:
     """A coordinator gets one mail with subject, text and HTML in the language asked for, and the key in a header."""
@@ -76,7 +76,7 @@ def test_a_mail_arrives_whole(mail: MailReceiver, language: str, words: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("en", "window opens Sun 1 Mar 2026"), ("zh", "窗口于2026年3月1日 周日开启")]
+    ("language", "words"), [("en", "window opens Sun 1 Mar 2026"), ("zh", "窗口于2026年3月1日（周日）开启")]
 )
 def test_a_post_arrives_whole(web: WebReceiver, language: str, words: str) -> None:
     """A web receiver gets one JSON with title and text, and the key in a header."""

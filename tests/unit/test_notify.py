@@ -93,9 +93,9 @@ def test_no_english_in_a_chinese_notice() -> None:
 @pytest.mark.parametrize(
     ("when", "en", "zh"),
     [
-        (date(2026, 3, 4), "Wed 4 Mar 2026", "2026年3月4日 周三"),
-        (date(2027, 12, 26), "Sun 26 Dec 2027", "2027年12月26日 周日"),
-        (date(2028, 2, 29), "Tue 29 Feb 2028", "2028年2月29日 周二"),
+        (date(2026, 3, 4), "Wed 4 Mar 2026", "2026年3月4日（周三）"),
+        (date(2027, 12, 26), "Sun 26 Dec 2027", "2027年12月26日（周日）"),
+        (date(2028, 2, 29), "Tue 29 Feb 2028", "2028年2月29日（周二）"),
     ],
 )
 def test_dates_in_local_form(when: date, en: str, zh: str) -> None:
@@ -216,7 +216,7 @@ def test_outbox_takes_what_nobody_listens_for(tmp_path: Path) -> None:
     (file,) = (tmp_path / "new" / "outbox").iterdir()
     mail = _read(file)
     assert file.suffix == ".eml"
-    assert "窗口于2026年3月1日 周日开启" in mail["Subject"]
+    assert "窗口于2026年3月1日（周日）开启" in mail["Subject"]
     assert (mail["X-Neotorch-Key"], mail["Date"]) == (KEY, "Sun, 01 Mar 2026 08:00:00 +0800")
     for part in ("plain", "html"):
         body = mail.get_body((part,))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -9,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from neotorch.cli import main
 from neotorch.domain import events as ev
+from neotorch.foresight import hold_back, waiting
 from neotorch.receivers import Post, WebReceiver
 from neotorch.rules.post import deputies, flood, next_digest
 from tests.support import START, STUDY_ID, SUBJECT, ZONE, Trial, at, cycle, fact, forms, screened
@@ -265,3 +269,103 @@ def test_a_flood_is_held_said_and_let_go(tmp_path: Path, web: WebReceiver) -> No
     trial.tell(fact("retraction", START + 4 * DAY, late, id="r", retracts="d", reason="another patient"))
     trial.wake(late)
     assert any(late in p.key for p in came(web, "crc"))
+
+
+def usual_days(trial: Trial, count: int) -> None:
+    """So many notices a day in the six days before START."""
+    for n in range(6 * count):
+        when = at(START - (1 + n % 6) * DAY)
+        body = {"study": STUDY_ID, "subject": SUBJECT, "occurred": when.date(), "key": f"old{n}", "attempt": 1}
+        sent = {"type": "notice_sent", "id": f"engine:old{n}", "at": when, "role": "coordinator", "channel": "crc"}
+        trial.engine.log.append([ev.EVENT.validate_python(body | sent)], now=at(START))
+
+
+@pytest.fixture
+def crowd(tmp_path: Path, web: WebReceiver, monkeypatch: pytest.MonkeyPatch) -> Trial:
+    """One notice a day is usual, and six patients have one due tomorrow at eight. The command line sees the same trial."""
+    channels = [{"name": n, "role": r, "language": "en", "url": web.url(f"/{n}")} for n, r in PEOPLE.items()]
+    trial = Trial(tmp_path / "data", now=at(START), channels=channels, flood_factor=5, flood_floor=5, prefect_port=0)
+    usual_days(trial, 1)
+    for subject in CROWD:
+        trial.tell(*screened(subject=subject), cycle(1, START, subject), *forms("C1D1", START, subject))
+        trial.wake(subject)
+    web.received.clear()
+    lines = [
+        f"[[channels]]\nname = '{c['name']}'\nrole = '{c['role']}'\nlanguage = 'en'\nurl = '{c['url']}'\n"
+        for c in channels
+    ]
+    (tmp_path / "neotorch.toml").write_text("flood_factor = 5\nflood_floor = 5\nprefect_port = 0\n" + "".join(lines))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NEOTORCH_DATA_DIR", str(tmp_path / "data"))
+    return trial
+
+
+PEOPLE = {"crc": "coordinator", "ops": "operator", "pi": "investigator", "cra": "monitor"}
+CROWD = [f"NT-{n:03}" for n in range(1, 7)]
+
+
+def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str]:
+    """What a command of the real command line prints, at the machine's own time."""
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["neotorch", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0), capsys.readouterr().out
+
+
+def test_far_more_than_usual_is_held_before_the_first_has_gone_out(
+    crowd: Trial, web: WebReceiver, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six at eight where one a day is usual: none goes out; worklist, doctor and operator say so; a word lets them go."""
+    engine = crowd.engine
+    crowd.now = at(START + 4 * DAY, "07:30")
+    assert (waiting(engine, crowd.now), hold_back(engine)) == (0, None)
+    crowd.now = at(START + 4 * DAY, "07:50")
+    held = hold_back(engine)
+    assert held and held.what.startswith(f"6 notices would go out on {START + 4 * DAY}, usual are 1 a day")
+    assert hold_back(engine) is None, "it is said once"
+    crowd.now = at(START + 4 * DAY, "08:00")
+    for subject in CROWD:
+        crowd.wake(subject)
+    assert came(web, "crc") == []
+    for step in engine.trial_plan():
+        engine.perform_now(None, step)
+    assert ["flood-of-notices" in p.body["title"] for p in came(web, "ops")] == [True]
+    (line,) = [o for o in engine.worklist() if o.key == "trial/flood"]
+    assert "6 notices would go out" in line.what and "neotorch release --reason" in line.why
+    code, text = said(capsys, monkeypatch, "worklist", "--json")
+    assert (code, "trial/flood" in text) == (1, True)
+    code, text = said(capsys, monkeypatch, "doctor", "--no-send", "--json")
+    (check,) = [c for c in json.loads(text)["checks"] if c["name"] == "held notices"]
+    assert (code, check["ok"]) == (1, False)
+    assert "6 notices would go out" in check["detail"] and "neotorch release" in check["todo"]
+    crowd.tell(fact("death", START + 4 * DAY, CROWD[0], id="d"))
+    crowd.wake(CROWD[0])
+    assert [p.key for p in came(web, "pi")] == ["d/told/investigator/pi"], "a death waits for nobody"
+    code, text = said(capsys, monkeypatch, "release", "--reason", "a new site opened, all six are right")
+    assert (code, "recorded" in text) == (0, True)
+    for subject in CROWD:
+        crowd.wake(subject)
+    assert {p.key.split("/")[0] for p in came(web, "crc")} == set(CROWD[1:]), "all but who died"
+    assert not [o for o in engine.worklist() if o.key == "trial/flood"]
+    code, text = said(capsys, monkeypatch, "doctor", "--no-send", "--json")
+    assert [c["ok"] for c in json.loads(text)["checks"] if c["name"] == "held notices"] == [True]
+
+
+def test_five_times_the_usual_goes_out(crowd: Trial, web: WebReceiver) -> None:
+    """Five where one a day is usual is not more than five times as many: nothing is held."""
+    crowd.tell(fact("death", START, CROWD[0], id="d"))
+    crowd.now = at(START + 4 * DAY, "07:50")
+    assert waiting(crowd.engine, at(START + 4 * DAY, "08:00")) == 5
+    assert hold_back(crowd.engine) is None
+    crowd.now = at(START + 4 * DAY, "08:00")
+    for subject in CROWD:
+        crowd.wake(subject)
+    assert len(came(web, "crc")) == 5
+
+
+def test_what_a_digest_collects_is_one_mail(crowd: Trial) -> None:
+    """Who wants one mail a day is not flooded by what is in it."""
+    channels = [c.model_copy(update={"digest": True}) for c in crowd.engine.settings.channels]
+    crowd.engine.settings = crowd.engine.settings.model_copy(update={"channels": channels})
+    assert waiting(crowd.engine, at(START + 4 * DAY, "08:00")) == 0

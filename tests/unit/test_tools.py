@@ -32,6 +32,9 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "docs" / "page.md").write_text("# Page\n\n## Two words: pCR!\n\n[back](../README.md)\n")
     (tmp_path / "README.md").write_text(README)
     (tmp_path / "Makefile").write_text("demo: x\n\ttrue\n")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_a.py").write_text("def test_one() -> None:\n    def test_inner(): ...\n")
+    (tmp_path / "tests" / "a.yaml").write_text("- story: told once, 'twice'\n  why: x\n- case: another\n")
     return tmp_path
 
 
@@ -48,6 +51,17 @@ def test_documents_in_order_pass(project: Path) -> None:
         ("[x](#nothing)", "README.md:12: #nothing: no such heading in README.md"),
         ("![x](docs/img/b.png)", "README.md:12: docs/img/b.png does not exist"),
         ("[x](../elsewhere.md)", "README.md:12: ../elsewhere.md leads out of the project"),
+        (
+            "[x](tests/test_a.py)",
+            "README.md:12: tests/test_a.py: names no test; add #test_... or #the-words-of-the-story",
+        ),
+        ("[x](tests/test_a.py#test_two)", "README.md:12: tests/test_a.py#test_two: no such test or story in test_a.py"),
+        (
+            "[x](tests/test_a.py#test_inner)",
+            "README.md:12: tests/test_a.py#test_inner: no such test or story in test_a.py",
+        ),
+        ("[x](tests/a.yaml#told-thrice)", "README.md:12: tests/a.yaml#told-thrice: no such test or story in a.yaml"),
+        ("[x](tests/b.yaml#told)", "README.md:12: tests/b.yaml#told does not exist"),
         ("`neotorch recrod x`", "README.md:12: no command `neotorch recrod`"),
         ("`make tset`", "README.md:12: no target `make tset`"),
     ],
@@ -56,6 +70,13 @@ def test_a_fault_is_named_with_its_line(project: Path, added: str, problem: str)
     """Each kind of fault is found, once, where it stands."""
     (project / "README.md").write_text(f"{README}\n{added}\n")
     assert problems(project, {"record", "verify"}) == [problem]
+
+
+def test_links_to_tests_and_stories_that_are_there_pass(project: Path) -> None:
+    """By the function's name, and by the words of a story or a case."""
+    links = "[a](tests/test_a.py#test_one) [b](tests/a.yaml#told-once-twice) [c](tests/a.yaml#another) [d](tests/)"
+    (project / "README.md").write_text(f"{README}\n{links}\n")
+    assert problems(project, {"record", "verify"}) == []
 
 
 def test_a_command_that_nobody_describes_is_found(project: Path) -> None:
