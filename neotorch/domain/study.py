@@ -484,6 +484,13 @@ class Study(Model):
         check_references(self)
         return self
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; what a study works out once from its content is worked out anew."""
+        found = super().model_copy(update=update, deep=deep)
+        for name in [n for n in vars(found) if n not in Study.model_fields]:
+            del vars(found)[name]
+        return found
+
     def for_patient(
         self, eras: Sequence[Era] = (), offers: Sequence[Offer] = (), older: Mapping[str, str] | None = None,
         **parts: Any,
@@ -502,6 +509,13 @@ class Study(Model):
     def eras(self) -> tuple[Era, ...]:
         """What to judge dated facts by: whoever moved to an amended protocol is judged by the one of the day."""
         return (Era(None, self),)
+
+    def __copy__(self) -> Self:
+        """Return a study of its own: nothing that was worked out from this one goes with it."""
+        found = super().__copy__()
+        for name in vars(found).keys() - type(self).model_fields.keys():
+            del vars(found)[name]
+        return found
 
     def on(self, day: date) -> Study:
         """Return the rules that the patient was under on a day."""
