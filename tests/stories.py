@@ -20,9 +20,12 @@ from neotorch.domain.state import PatientState
 from neotorch.rules import Duties
 from neotorch.rules.queries import age_of, bucket
 from neotorch.rules.traces import rounds
+from neotorch.settings import Settings, load_study
 from tests.support import (
     SUBJECT,
     Trial,
+    activated,
+    adopted,
     consent,
     course,
     cycle,
@@ -37,7 +40,7 @@ CASES = Path(__file__).parent / "cases"
 FOLDER = CASES / "stories"
 SHIPPED = Path(neotorch.__file__).parent / "studies" / "neotorch-breast03" / "1.0.yaml"
 MORNING, NOON, EVENING = "00:30", "12:00", "23:00"
-PARTS = {"story", "why", "facts", "expect", "days", "outage", "clock", "site", "reminders", "calendar"}
+PARTS = {"story", "why", "facts", "expect", "days", "outage", "clock", "site", "reminders", "calendar", "amendment"}
 EXPECTED = {
     "day", "phase", "title", "awaits", "visits", "queries", "notices", "endpoints", "worklist", "done", "ages", "heard",
     "about", "deviations", "traces", "asks", "sent_at", "told",
@@ -186,6 +189,11 @@ def play(story: dict[str, Any], folder: Path, witness: Witness | None = None) ->
             case "clock":
                 stage.off = content
                 trial.now = instant + content
+            case "amendment":
+                trial.now = when
+                new = load_study(Settings(study_version=content))
+                on = stage.local(instant).date()
+                trial.tell(adopted(new, on), activated(content, on))  # type: ignore[arg-type]  # about the trial
             case "calendar":
                 new_calendar(stage, content, folder)
     sent = Counter(r.event.key for r in stage.trial.engine.log.read() if isinstance(r.event, ev.NoticeSent))
@@ -206,6 +214,7 @@ def script(stage: Stage) -> list[Line]:
     lines += [(stage.at(_moment(off, MORNING)), 1, "off", stage.at(back)) for off, back in story.get("outage", ())]
     lines += [(stage.at(when), 1, "clock", off_by(much)) for when, much in story.get("clock", ())]
     lines += [(stage.at(day, MORNING), 1, "calendar", changes) for day, changes in story.get("calendar", ())]
+    lines += [(stage.at(day, MORNING), 1, "amendment", version) for day, version in story.get("amendment", ())]
     return lines
 
 
