@@ -11,7 +11,7 @@ SEARCH := python3 python3.13 python3.12 python3.11
 PYTHON ?=
 ARGS ?=
 
-.PHONY: help setup demo test lint format bench docs-check stories lock clean
+.PHONY: help setup demo test test-servers test-others lint format bench docs-check stories lock clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -19,8 +19,19 @@ help:  ## list what can be made
 demo: $(READY)  ## rehearse a whole trial on the real parts (ARGS="--exit" ends it by itself)
 	@$(BIN)/neotorch demo $(ARGS)
 
-test: $(READY)  ## run the whole test suite, what needs no server beside what does (ARGS="tests/store -x": that alone)
-	@$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadgroup)
+ifeq ($(ARGS),)
+test: $(READY)  ## run the whole test suite, what needs no Prefect server beside what does (ARGS="tests/store -x": that alone)
+	@$(MAKE) --no-print-directory -j2 -Oline test-servers test-others
+else
+test: $(READY)
+	@$(BIN)/python -m pytest $(ARGS)
+endif
+
+test-servers: $(READY)
+	@$(BIN)/python -m pytest tests/flows tests/crash tests/browser
+
+test-others: $(READY)
+	@$(BIN)/python -m pytest $(filter-out tests/flows tests/crash tests/browser tests/cases tests/ledger tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 lint: $(READY)  ## style, types and the layer rule
 	$(BIN)/ruff check .
