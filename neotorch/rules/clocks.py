@@ -59,7 +59,7 @@ class Clock:
 
 def sae_clocks(state: PatientState, study: Study, now: datetime) -> tuple[Clock, ...]:
     """Return one clock for each adverse event that is serious, fatal, or of a term reported like one."""
-    told = ((f, study.on(f.occurred)) for f in state.facts if isinstance(f, ev.AdverseEvent))
+    told = ((f, study.on(f.occurred)) for f in state.of_type("adverse_event") if isinstance(f, ev.AdverseEvent))
     found = [
         (f, what, rules.safety.sae, rules)
         for f, rules in told if rules.safety and (what := _reportable(f, rules.safety.sae))
