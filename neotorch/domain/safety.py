@@ -142,6 +142,11 @@ class Safety(Model):
     surgery_gate: SurgeryGate | None = None
     sae: SaeReport
 
+    @property
+    def forms(self) -> frozenset[str]:
+        """Codes of the forms on which safety values stand."""
+        return frozenset(place.form for place in self.values.values())
+
     def limits(self, site: str | None, value: str) -> tuple[Limits, NormalRange] | None:
         """Return a value's normal range at a site and where it is from; None where the file states none."""
         found = next((r for r in self.normal_ranges if r.site == site and value in r.limits), None)

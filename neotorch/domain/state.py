@@ -146,6 +146,8 @@ class PatientState:
     """Every event of the subject by id, with its place in the log; depends on arrival, so no part of equality."""
     memo: dict[str, tuple[tuple[object, ...], Any]] = field(default_factory=dict, compare=False, repr=False)
     """What was worked out from the facts alone, see `once`; it stays while only effects are new."""
+    kept: dict[str, tuple[tuple[object, ...], Any]] = field(default_factory=dict, compare=False, repr=False)
+    """What was worked out from certain facts, see `keep`; it stays while those do."""
 
     def once(self, name: str, made_from: tuple[object, ...], make: Callable[[], T]) -> T:
         """Return what `make` gives, worked out once as long as it is made from the same objects.
@@ -153,10 +155,32 @@ class PatientState:
         Only for what follows from the facts, never from queries, deviations, notices or positions in the log.
         """
         kept = self.memo.get(name)
-        if kept is None or not all(_same(a, b) for a, b in zip(kept[0], made_from, strict=True)):
+        if kept is None or not all(map(_same, kept[0], made_from)):
             kept = self.memo[name] = (made_from, make())
         value: T = kept[1]
         return value
+
+    def keep(self, name: str, made_from: tuple[object, ...], make: Callable[[], T]) -> T:
+        """Return what `make` gives, worked out once as long as it is made from the same objects, new facts or not.
+
+        `made_from` has to name every fact that the value hangs on.
+        """
+        known = self.kept.get(name)
+        if known is None or len(known[0]) != len(made_from) or not all(map(_same, known[0], made_from)):
+            known = self.kept[name] = (made_from, make())
+        value: T = known[1]
+        return value
+
+    def of_type(self, name: str) -> tuple[ev.AnyFact, ...]:
+        """Return the facts of one type, in clinical order."""
+        return self._by_type.get(name, ())
+
+    @cached_property
+    def _by_type(self) -> dict[str, tuple[ev.AnyFact, ...]]:
+        found: dict[str, list[ev.AnyFact]] = {}
+        for fact in self.facts:
+            found.setdefault(fact.type, []).append(fact)
+        return {name: tuple(facts) for name, facts in found.items()}
 
     @property
     def site(self) -> str | None:
@@ -240,7 +264,7 @@ def grown(state: PatientState, rows: Iterable[ev.Recorded]) -> PatientState:
     said = {q: tuple(draft.answers.get(q, ())) for q in queries}
     dealt = {d: tuple(draft.acknowledged.get(d, ())) for d in deviations}
     return _state(
-        state.subject, draft, superseded, problems, learnt, notices=notices,
+        state.subject, draft, superseded, problems, learnt, kept=state.kept, notices=notices,
         queries={q: t if t.answers == said[q] else replace(t, answers=said[q]) for q, t in queries.items()},
         deviations={
             d: t if t.acknowledged == dealt[d] else replace(t, acknowledged=dealt[d]) for d, t in deviations.items()
@@ -263,7 +287,7 @@ def _in_order(rows: Iterable[ev.Recorded]) -> list[ev.AnyLogged]:
 def _state(
     subject: str, draft: _Draft, superseded: Mapping[str, str], problems: Sequence[Problem],
     learnt: Mapping[str, ev.Recorded], *, queries: Mapping[str, QueryTrail], deviations: Mapping[str, DeviationTrail],
-    notices: Mapping[str, NoticeTrail],
+    notices: Mapping[str, NoticeTrail], kept: dict[str, tuple[tuple[object, ...], Any]] | None = None,
 ) -> PatientState:  # fmt: skip
     return PatientState(
         subject=subject,
@@ -299,6 +323,7 @@ def _state(
         deviations=deviations,
         notices=notices,
         learnt=learnt,
+        kept={} if kept is None else kept,
     )
 
 
@@ -402,16 +427,18 @@ class _Draft:
         """Add one event; the only place where the kinds of event are told apart for the state."""
         if isinstance(event, ev.Fact):
             self.facts.append(event)
-        if isinstance(event, SEEN):
+        if self.lost and isinstance(event, SEEN):
             self.lost = None  # seen or heard of again
         match event:  # the most frequent kinds first
+            case ev.FormReceived():
+                self.forms.setdefault((event.visit, event.form), []).append(event)
+                self.first_form.setdefault(event.visit, event)
+            case ev.VisitHeld():
+                self.held.setdefault(event.visit, event)
             case ev.NoticeClaimed():
                 self.claims.setdefault(event.key, {})[event.attempt] = at
             case ev.NoticeSent():
                 self.sent[event.key] = event
-            case ev.FormReceived():
-                self.forms.setdefault((event.visit, event.form), []).append(event)
-                self.first_form.setdefault(event.visit, event)
             case ev.QueryRaised():
                 self.raised.setdefault(event.query, {})[event.round] = (event, at)
             case ev.QueryClosed():
@@ -428,8 +455,6 @@ class _Draft:
                 self.delays[event.cycle] = event
             case ev.DoseChanged():
                 self.dose_changes.append(event)
-            case ev.VisitHeld():
-                self.held.setdefault(event.visit, event)
             case ev.VisitMissed():
                 self.missed[event.visit] = event
             case ev.VisitBooked():

@@ -547,7 +547,7 @@ class Study(Model):
         """Drugs by code."""
         return {d.code: d for d in self.drugs}
 
-    @property
+    @cached_property
     def cycle_delay_days(self) -> int | None:
         """Return how many days a cycle may be put off: as the gate of the drug that the cycles follow says."""
         gates = self.safety.dose_gates if self.safety else []

@@ -25,7 +25,12 @@ def is_working_day(day: date, site: Site) -> bool:
         return True
     if day in site.closed:
         return False
-    return site.calendar is None or bool(table(site.calendar).is_working_day(day))
+    return site.calendar is None or _works(site.calendar, day)
+
+
+@lru_cache(maxsize=20_000)
+def _works(calendar: str, day: date) -> bool:
+    return bool(table(calendar).is_working_day(day))
 
 
 def shifted(day: date, site: Site, *, later: bool) -> date:

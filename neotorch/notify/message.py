@@ -240,6 +240,7 @@ def _templates() -> Environment:
     return Environment(
         loader=PackageLoader("neotorch"), autoescape=select_autoescape(["html"], default=False),
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        auto_reload=False,
     )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def sae_clocks(state: PatientState, study: Study, now: datetime) -> tuple[Clock,
     zone = study.site(state.site).time_zone
     told = (
         (f, study.on(local_date(f.aware, zone) if f.aware else f.occurred))
-        for f in state.facts if isinstance(f, ev.AdverseEvent)
+        for f in state.of_type("adverse_event") if isinstance(f, ev.AdverseEvent)
     )  # fmt: skip
     found = [
         (f, what, rules.safety.sae, rules)

@@ -204,7 +204,7 @@ def _entry(chart: Chart) -> Iterator[Deviation]:
     cycles = sorted(chart.state.cycles.values(), key=lambda c: (c.occurred, c.id))
     if cycles:
         yield from _before_eligible(cycles[0], chart)
-        enrolments = [f for f in chart.state.facts if isinstance(f, ev.Enrolment)]
+        enrolments = [f for f in chart.state.of_type("enrolment") if isinstance(f, ev.Enrolment)]
         if not enrolments or cycles[0].occurred < enrolments[0].occurred:
             yield from _too_soon("enrolment", chart.graded.dose_before_enrolment, cycles[0], enrolments[:1], chart)
 
@@ -231,7 +231,7 @@ def _procedure(fact: ev.AnyFact, chart: Chart) -> bool:
 
 def _before_eligible(first: ev.CycleGiven, chart: Chart) -> Iterator[Deviation]:
     """The newest decision says whether the patient was eligible, the earliest positive one since when."""
-    decisions = [f for f in chart.state.facts if isinstance(f, ev.Eligibility)]
+    decisions = [f for f in chart.state.of_type("eligibility") if isinstance(f, ev.Eligibility)]
     positive = [f for f in decisions if f.eligible]
     if not decisions or (positive and first.occurred < positive[0].occurred):
         yield from _too_soon("eligibility", chart.graded.dose_before_eligibility, first, positive[:1], chart)

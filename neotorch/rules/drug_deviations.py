@@ -46,8 +46,8 @@ def too_long(plan: VisitPlan, chart: Chart) -> tuple[date, date, tuple[str, ...]
 
 def latest_day_1(plan: VisitPlan, study: Study, state: PatientState) -> tuple[date, date, tuple[str, ...]] | None:
     """Return planned day, latest day and the events they hang on, of a cycle's day 1 that has a latest day."""
-    rule, number, most = study.deviations.cycle_delay.at(plan.code), plan.visit.cycle, study.cycle_delay_days
-    if number is None or number < 2 or not rule.counts or most is None:
+    number, most = plan.visit.cycle, study.cycle_delay_days
+    if number is None or number < 2 or most is None or not study.deviations.cycle_delay.at(plan.code).counts:
         return None
     before = find_anchor(f"cycle.{number - 1}", state, study)
     if before is None or before.event_ids == _delay(number - 1, state):

@@ -95,7 +95,17 @@ def dose_gates(state: PatientState, study: Study, on: date | None = None) -> tup
     if on is not None and coming is not None:
         days.append((coming, on))
     charts = [(number, day, _chart(state, study.on(day), readings)) for number, day in days]
-    return tuple(gate for number, day, chart in charts if chart for gate in _cycle_gates(number, day, chart))
+    return tuple(gate for number, day, chart in charts if chart for gate in _judged(number, day, chart))
+
+
+def _judged(number: int, day: date, chart: _Chart) -> tuple[Gate, ...]:
+    """Return the gates of a cycle, judged anew when something that they hang on has changed."""
+    state = chart.state
+    hang_on = (
+        chart.study, day, state.consent, *state.cycles.values(), *state.dose_changes, *state.delays.values(),
+        *state.missed.values(), *state.waived.values(), *chart.readings.until(day, chart.safety.forms),
+    )  # fmt: skip
+    return state.keep(f"gates {number}", hang_on, lambda: tuple(_cycle_gates(number, day, chart)))
 
 
 def _chart(state: PatientState, rules: Study, readings: Readings) -> _Chart | None:

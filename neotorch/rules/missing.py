@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -41,9 +40,12 @@ def missing_items(state: PatientState, study: Study, plans: tuple[VisitPlan, ...
 
 
 def _form(plan: VisitPlan, due: Due, form: Form, state: PatientState, study: Study) -> list[Finding]:
-    wanted = due.items or list(form.items)
+    wanted, parts = due.items or form.items, state.forms.get((plan.code, form.code), ())
+    left = [i for i in wanted if not any(i in p.items for p in parts)]
+    if not left and due.within_days is None:
+        return []
     sources = _sources(plan, form, state)
-    absent = tuple(i for i in wanted if _lacks(form, i, sources, state.forms.get((plan.code, form.code), ())))
+    absent = tuple(i for i in left if _lacks(form, i, sources))
     found = [_asked(plan, form, absent, len(wanted), state, study)] if absent else []
     old = _too_old(plan, due, form, sources, state, study)
     return [*found, old] if old else found
@@ -102,7 +104,7 @@ def _sources(plan: VisitPlan, form: Form, state: PatientState) -> list[ev.Event]
     """Return what could answer the form at this visit."""
     if form.event is None:
         return list(state.forms.get((plan.code, form.code), ()))
-    facts = [f for f in state.facts if f.type == form.event and all(getattr(f, k) == v for k, v in form.where.items())]
+    facts = [f for f in state.of_type(form.event) if all(getattr(f, k) == v for k, v in form.where.items())]
     if form.event == "cycle_given":
         return [f for f in facts if isinstance(f, ev.CycleGiven) and f.cycle == plan.visit.cycle]
     if form.event in ("imaging", "disease_assessment"):
@@ -110,10 +112,8 @@ def _sources(plan: VisitPlan, form: Form, state: PatientState) -> list[ev.Event]
     return list(facts)
 
 
-def _lacks(form: Form, item: str, sources: list[ev.Event], parts: Sequence[ev.FormReceived]) -> bool:
-    """Whether a due item is unanswered. Where an event has no such value, a part of the form may say why."""
-    if any(item in part.items for part in parts):
-        return False
+def _lacks(form: Form, item: str, sources: list[ev.Event]) -> bool:
+    """Whether a due item that no part of its form names is unanswered."""
     sides = _sides(sources) if form.event else [sources]
     return any(_asks(form, item, side) and not any(_says(s, item) is not None for s in side) for side in sides)
 

@@ -152,6 +152,10 @@ def outlook(trail: NoticeTrail | None, kind: str, now: datetime) -> Outlook:
 
 def safety_notices(state: PatientState, study: Study) -> list[Notice]:
     """Return one notice per fact that an investigator must know of at once."""
+    return state.once("safety notices", (study,), lambda: _safety_notices(state, study))
+
+
+def _safety_notices(state: PatientState, study: Study) -> list[Notice]:
     found = []
     for fact in state.facts:
         what = _safety(fact)

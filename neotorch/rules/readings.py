@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 from neotorch.domain import events as ev
 from neotorch.domain.ctcae import Baseline, Graded, Normal, grade_of
@@ -36,12 +38,21 @@ class Readings:
     """All answers of one patient, each item's in the order in which they were collected."""
 
     def __init__(self, state: PatientState) -> None:
-        self._of: dict[tuple[str, str], list[Reading]] = {}
         parts = [part for parts in state.forms.values() for part in parts]
-        for part in sorted(parts, key=lambda p: (p.occurred, p.id)):
+        self._parts = sorted(parts, key=lambda p: (p.occurred, p.id))
+
+    @cached_property
+    def _of(self) -> dict[tuple[str, str], list[Reading]]:
+        found: dict[tuple[str, str], list[Reading]] = {}
+        for part in self._parts:
             for item, value in part.items.items():
                 reading = Reading(value, part.occurred, part.visit, part.id)
-                self._of.setdefault((part.form, item), []).append(reading)
+                found.setdefault((part.form, item), []).append(reading)
+        return found
+
+    def until(self, day: date, forms: Container[str]) -> list[ev.FormReceived]:
+        """Return what was received of these forms up to a day."""
+        return [part for part in self._parts if part.occurred <= day and part.form in forms]
 
     def newest(self, place: ValuePlace, on: date, within_days: int | None = None) -> Reading | None:
         """Return the answer that counts on a day: of that day or earlier, at most `within_days` old.

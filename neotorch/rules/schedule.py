@@ -338,7 +338,8 @@ def _held(visit: Visit, state: PatientState) -> tuple[date, tuple[str, ...]] | N
     evidence: list[ev.Event] = []
     match visit.held_by:
         case "cycle":
-            evidence = [c for n, c in state.cycles.items() if n == visit.cycle]
+            given = state.cycles.get(visit.cycle or 0)
+            evidence = [given] if given else []
         case "eligibility":
             evidence = [state.eligibility] if state.eligibility and state.eligibility.eligible else []
         case "surgery":
@@ -348,9 +349,10 @@ def _held(visit: Visit, state: PatientState) -> tuple[date, tuple[str, ...]] | N
         case "pathology_central":
             evidence = [p for p in state.pathologies if p.read == "central"]
         case "imaging":
-            evidence = [f for f in state.facts if isinstance(f, ev.Imaging) and f.visit == visit.code]
+            evidence = [f for f in state.of_type("imaging") if isinstance(f, ev.Imaging) and f.visit == visit.code]
         case "disease_status":
-            evidence = [f for f in state.facts if isinstance(f, ev.DiseaseAssessment) and f.visit == visit.code]
+            every = state.of_type("disease_assessment")
+            evidence = [f for f in every if isinstance(f, ev.DiseaseAssessment) and f.visit == visit.code]
         case "visit":
             pass
     if visit.code in state.held:
