@@ -16,7 +16,7 @@ from neotorch.domain import events as ev
 from neotorch.domain.state import PatientState, fold, grown
 from neotorch.plan import awaiting, endpoint_steps, fact_steps, tags, title
 from neotorch.rules import duties
-from neotorch.rules.endpoints import patient_endpoints, trial_result
+from neotorch.rules.endpoints import member, patient_endpoints, trial_result
 from neotorch.rules.notices import Audience
 from neotorch.rules.worklist import obligations
 from neotorch.stories import story
@@ -112,7 +112,7 @@ def test_nothing_that_can_be_recorded_makes_the_rules_fail(events: list[ev.AnyFa
         list(fact_steps(state, 0))
         list(endpoint_steps(state, 0, lambda v=values: v))
         assert all(t > now for t in due.later)
-        assert trial_result([values], [state], study(), now.date()).values() is not None
+        assert trial_result([member(state, study(), now.date())], study(), now.date()).values() is not None
 
 
 @FEW
