@@ -42,6 +42,7 @@ from neotorch.rules import Duties, duties
 from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_facts
 from neotorch.rules.desk import Refusal
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, Value, patient_endpoints, patient_values
+from neotorch.rules.endpoints.analysis import TrialAnalysis
 from neotorch.rules.metrics import SiteQueries, metrics
 from neotorch.rules.notices import deliveries
 from neotorch.rules.post import Flood
@@ -223,7 +224,7 @@ class Engine:
         now = as_of or self.clock()
         study = self.study_of(state, as_of=as_of)
         lines = obligations(state, due, study, self.post.audience(state.site), now)
-        return story(state, due, self._values(subject, as_of), lines, study)
+        return story(state, due, self.patient_values(subject, as_of=as_of), lines, study)
 
     def explain(self, key: str, *, as_of: datetime | None = None) -> dict[str, str]:
         """Return what stands behind a key of a visit, query, endpoint, event or notice; empty if nothing."""
@@ -239,7 +240,9 @@ class Engine:
         subject = key.split("/", 1)[0]
         if subject in self.subjects():
             state, due = self.duties(subject, as_of=as_of)
-            return explain_key(key, state, due, self._values(subject, as_of), self.study_of(state, as_of=as_of))
+            return explain_key(
+                key, state, due, self.patient_values(subject, as_of=as_of), self.study_of(state, as_of=as_of)
+            )
         return self._explain_told(key, as_of)
 
     def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:
@@ -250,16 +253,11 @@ class Engine:
         subject = event.event.subject
         if subject and key.endswith("/report"):
             state, due = self.duties(subject, as_of=as_of)
-            return explain_key(key, state, due, self._values(subject, as_of), self.study_of(state, as_of=as_of))
+            return explain_key(
+                key, state, due, self.patient_values(subject, as_of=as_of), self.study_of(state, as_of=as_of)
+            )
         trails = self.state(subject, as_of=as_of).notices if subject else fold_trial(self.log.read(known_at=as_of))
         return explain_notice(key, trails[key], event.event) if key in trails else {}
-
-    def _values(self, subject: str, as_of: datetime | None) -> PatientEndpoints:
-        state = self.state(subject, as_of=as_of)
-        cut = local_date(as_of or self.clock(), self.study.site(state.site).time_zone)
-        if as_of is None:
-            return self.patient_endpoints(state, cut)
-        return patient_endpoints(state, self.versions(as_of=as_of).trial, cut)
 
     def today(self, site: str | None = None) -> date:
         """Return the present date at a site (the first one if none is named)."""
@@ -430,7 +428,7 @@ class Engine:
     def patient_values(
         self, subject: str, *, cut: date | None = None, as_of: datetime | None = None
     ) -> tuple[Value, ...]:
-        """Return every endpoint value of one patient with what stands behind it; none before the first dose."""
+        """Return every endpoint value of one patient with what stands behind it."""
         state = self.state(subject, as_of=as_of)
         day = cut or local_date(as_of or self.clock(), self.study.site(state.site).time_zone)
         return patient_values(state, self.versions(as_of=as_of).trial, day)
@@ -440,6 +438,10 @@ class Engine:
     ) -> TrialResult:
         """Return the trial's figures: facts dated up to `cut`, known at `as_of` (or at a log position)."""
         return self._figures.at(cut, as_of, until_seq)
+
+    def analysis(self, *, cut: date | None = None, as_of: datetime | None = None) -> TrialAnalysis:
+        """Return the whole analysis of the trial, for reports and exports."""
+        return self._figures.analysis(cut, as_of)
 
     def recalculate(self, trigger: Trigger) -> Recalculation:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
-from neotorch.domain.state import fold
+from neotorch.domain.state import PatientState, fold
+from neotorch.domain.study import Study
 from neotorch.rules.endpoints import ANNOUNCED, Cohort, TrialResult, member, trial_result
+from neotorch.rules.endpoints.analysis import TrialAnalysis, analyse
 from neotorch.rules.trial import diff_values, last_result
 
 if TYPE_CHECKING:
@@ -55,14 +57,25 @@ class Figures:
 
     def at(self, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None) -> TrialResult:
         """Return the figures: facts dated up to `cut`, known at `as_of` (or at a log position); now by default."""
-        engine = self._engine
-        if as_of is None and until_seq is None and cut in (None, engine.today()):
+        if as_of is None and until_seq is None and cut in (None, self._engine.today()):
             return self._now()[0]
+        study, day, states = self._known(cut, as_of, until_seq)
+        return trial_result([member(s, study, day) for s in states], study, day)
+
+    def analysis(self, cut: date | None = None, as_of: datetime | None = None) -> TrialAnalysis:
+        """Return the whole analysis: facts dated up to `cut`, known at `as_of`; now by default."""
+        study, day, states = self._known(cut, as_of, None)
+        return analyse(states, study, day)
+
+    def _known(
+        self, cut: date | None, as_of: datetime | None, until_seq: int | None
+    ) -> tuple[Study, date, Iterable[PatientState]]:
+        """Return study, cut and states as they were known."""
+        engine = self._engine
         zone = engine.study.sites[0].time_zone
         day = cut or (local_date(as_of, zone) if as_of else engine.today())
         study = engine.versions(as_of=as_of, until_seq=until_seq).trial
-        states = (engine.state(s, as_of=as_of, until_seq=until_seq) for s in engine.subjects())
-        return trial_result([member(s, study, day) for s in states], study, day)
+        return study, day, (engine.state(s, as_of=as_of, until_seq=until_seq) for s in engine.subjects())
 
     def recalculate(self, trigger: Trigger) -> Recalculation:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""

@@ -104,10 +104,8 @@ def patient_endpoints(state: PatientState, study: Study, cut: date) -> PatientEn
 
 
 def patient_values(state: PatientState, study: Study, cut: date) -> tuple[Value, ...]:
-    """Return every endpoint value of one patient at a cut; none before the first dose."""
+    """Return every endpoint value of one patient at a cut."""
     headline = patient_endpoints(state, study, cut)
-    if not headline.in_full_set:
-        return ()
     return (
         *_pathology(headline, state, study, cut), *(_time(a, t, state) for a, t in times(state, study, cut)),
         *response_values(state, cut), *exposure_values(state, study, cut), *toxicity_values(state, cut),
