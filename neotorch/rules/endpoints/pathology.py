@@ -77,9 +77,10 @@ def framed(verdict: Verdict, state: PatientState, cut: date, frame_days: int) ->
     """After the analysis time frame an open verdict counts as a non-response (NeoSTEEP); before it, it is open."""
     if verdict.answer in ("yes", "no") or not frame_over(state, cut, frame_days):
         return verdict
-    end = state.first_dose + timedelta(frame_days - 1) if state.first_dose else cut
-    return Verdict("no", f"{verdict.reason}; the time frame of {frame_days} days ended on {end}: "
-                   "counts as a non-responder", verdict.event_ids)  # fmt: skip
+    first = state.cycles[1]
+    end = first.occurred + timedelta(frame_days - 1)
+    reason = f"{verdict.reason}; the time frame of {frame_days} days ended on {end}: counts as a non-responder"
+    return Verdict("no", reason, (*verdict.event_ids, first.id))
 
 
 def frame_over(state: PatientState, cut: date, frame_days: int) -> bool:
