@@ -172,5 +172,7 @@ def _time(analysis: Analysis, time: TimeToEvent, state: PatientState) -> Value:
         then = "the next sign of life, or death"
     alive = after_death(state) if time.finding == "death" else ()
     if alive:
-        time = replace(time, reason=f"{time.reason}; to be resolved: {alive[0].type} on {alive[0].occurred} is after it")
+        time = replace(
+            time, reason=f"{time.reason}; to be resolved: {alive[0].type} on {alive[0].occurred} is after it"
+        )
     return of_time(time, state.facts, code=analysis.code, label=analysis.label, rule=analysis.rule, would_change=then)
