@@ -42,7 +42,7 @@ Rows = tuple[list[float], list[bool]]
 def load(peer: str, name: str) -> pd.DataFrame:
     """A data set with the columns `_time` and `_event` beside its own."""
     entry = TABLE[peer][name]
-    loader = getattr(PEERS[peer], name.split()[0])
+    loader = getattr(PEERS[peer], name.split(maxsplit=1)[0])
     time, event = entry["columns"]
     if peer == "lifelines":
         frame = loader().reset_index(drop=True)
@@ -50,7 +50,9 @@ def load(peer: str, name: str) -> pd.DataFrame:
     else:
         frame, outcome = loader(**{k: entry[k] for k in ("endpoint",) if k in entry})
         frame = frame.reset_index(drop=True)
-    frame = frame.assign(_time=outcome[time].astype(float), _event=np.isin(outcome[event], entry.get("event_codes", [1])))
+    frame = frame.assign(
+        _time=outcome[time].astype(float), _event=np.isin(outcome[event], entry.get("event_codes", [1]))
+    )
     if "last_of" in entry:
         frame = frame.sort_values("_time", kind="stable").groupby(entry["last_of"]).tail(1)
     if "first_of" in entry:
@@ -70,7 +72,7 @@ def curves(peer: str, name: str) -> Iterator[Rows]:
 
 
 def fitted(rows: Rows) -> lifelines.KaplanMeierFitter:
-    """lifelines' estimate."""
+    """The estimate by lifelines."""
     return lifelines.KaplanMeierFitter().fit(*rows)
 
 
@@ -119,8 +121,12 @@ def test_equal_to_scikit_survival(peer: str, name: str, estimate: Any) -> None:
         assert [p.time for p in found.points] == list(at)
         assert [p.survival for p in found.points] == pytest.approx(list(survival), **EQUAL)
         here = inside(found)
-        assert [p.lower for p, h in zip(found.points, here, strict=True) if h] == pytest.approx(list(limits[0, here]), **EQUAL)
-        assert [p.upper for p, h in zip(found.points, here, strict=True) if h] == pytest.approx(list(limits[1, here]), **EQUAL)
+        assert [p.lower for p, h in zip(found.points, here, strict=True) if h] == pytest.approx(
+            list(limits[0, here]), **EQUAL
+        )
+        assert [p.upper for p, h in zip(found.points, here, strict=True) if h] == pytest.approx(
+            list(limits[1, here]), **EQUAL
+        )
 
 
 @pytest.mark.parametrize(("peer", "name"), SETS)

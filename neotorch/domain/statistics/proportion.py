@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
+from itertools import product
 from math import sqrt
 from statistics import NormalDist
 from typing import Literal
@@ -74,6 +76,8 @@ def at_least(x: int, n: int, p: float) -> float:
 
 Weights = Literal["linear", "quadratic"]
 """How far apart two ordered categories are: by steps (Cicchetti-Allison), by squared steps (Fleiss-Cohen)."""
+Table = list[list[Fraction]]
+"""One reader's categories in rows, the other's in columns."""
 
 
 def cohen_kappa(
@@ -87,8 +91,9 @@ def cohen_kappa(
 
     `pairs` are (one reader's category, the other's). `categories` are all there are, in their order: weights need them,
     as a category that nobody used still lies between its neighbours. The standard error is that of Fleiss, Cohen and
-    Everitt (Psychol Bull 1969;72:323-7) for kappa other than 0; limits are cut at -1 and 1. Where both readers agree on
-    every patient the standard error is 0 and the limits are 1: true of the formula, not of the world.
+    Everitt (Psychol Bull 1969;72:323-7) for kappa other than 0; limits are cut at -1 and 1. It is 0, and the interval
+    has no width, where the readers agree on every patient (kappa 1) or one of them put all into one category (kappa 0):
+    a property of the formula, not of the readers.
 
     None when no kappa is defined (0/0): no pairs, or both readers put everybody into one and the same category. The
     agreement itself, `clopper_pearson(agreeing, n)`, is still defined in the latter case.
@@ -100,12 +105,12 @@ def cohen_kappa(
     if weights not in (None, "linear", "quadratic"):
         raise ValueError(f"no weights {weights!r}; use linear, quadratic or None")
     counts = Counter(pairs)
-    table = _shares(counts, _scale(counts, categories, weights))
-    found = _kappa(table, _agreement(len(table), weights))
+    scale, n = _scale(counts, categories, weights), counts.total()
+    table = [[Fraction(counts[row, column], max(1, n)) for column in scale] for row in scale]
+    found = _kappa(table, _agreement(len(scale), weights))
     if found is None:
         return None
-    estimate, variance = found
-    half = NormalDist().inv_cdf(0.5 + level / 2) * sqrt(variance / counts.total())
+    estimate, half = float(found[0]), NormalDist().inv_cdf(0.5 + level / 2) * sqrt(found[1] / n)
     name = f"cohen-kappa, {weights} weights, fleiss-cohen-everitt" if weights else "cohen-kappa, fleiss-cohen-everitt"
     return Interval(estimate, max(-1.0, estimate - half), min(1.0, estimate + half), level, name)
 
@@ -126,33 +131,26 @@ def _scale(
     return list(categories)
 
 
-def _shares(counts: Counter[tuple[Hashable, Hashable]], scale: list[Hashable]) -> list[list[float]]:
-    """The square table of shares, one reader's categories in rows, the other's in columns."""
-    n = counts.total()
-    return [[counts[row, column] / n if n else 0.0 for column in scale] for row in scale]
-
-
-def _agreement(size: int, weights: Weights | None) -> list[list[float]]:
+def _agreement(size: int, weights: Weights | None) -> Table:
     """What each cell counts as agreement: 1 on the diagonal, less the further from it."""
-    power = {None: 0, "linear": 1, "quadratic": 2}[weights]
-    widest = max(1, size - 1)
-    return [[1 - (abs(i - j) / widest) ** power if i != j else 1.0 for j in range(size)] for i in range(size)]
+    power, widest = {None: 0, "linear": 1, "quadratic": 2}[weights], max(1, size - 1)
+    cells = range(size)
+    return [[1 - (Fraction(abs(i - j), widest) ** power if i != j else Fraction(0)) for j in cells] for i in cells]
 
 
-def _kappa(p: list[list[float]], w: list[list[float]]) -> tuple[float, float] | None:
-    """Kappa and n times its variance, from shares `p` and agreement `w`; None where chance agreement is complete."""
-    cells = range(len(p))
+def _kappa(p: Table, w: Table) -> tuple[Fraction, Fraction] | None:
+    """Kappa and n times its variance, from shares `p` and agreement `w`; None where chance agreement is complete.
+
+    In fractions: the variance is a difference that is often 0, and a rounding error would have a root to be seen.
+    """
+    cells = list(product(range(len(p)), repeat=2))
     rows, columns = [sum(r) for r in p], [sum(c) for c in zip(*p, strict=True)]
-    observed = sum(w[i][j] * p[i][j] for i in cells for j in cells)
-    chance = sum(w[i][j] * rows[i] * columns[j] for i in cells for j in cells)
-    left = sum(
-        (1 - w[i][j]) * rows[i] * columns[j] for i in cells for j in cells
-    )  # 1 - chance, exactly 0 where it is 0
-    if not left:
+    observed = sum(w[i][j] * p[i][j] for i, j in cells)
+    chance = sum(w[i][j] * rows[i] * columns[j] for i, j in cells)
+    if chance == 1 or not any(rows):
         return None
-    kappa = (observed - chance) / left
-    row_mean = [sum(columns[j] * w[i][j] for j in cells) for i in cells]
-    column_mean = [sum(rows[i] * w[i][j] for i in cells) for j in cells]
-    spread = sum(p[i][j] * (w[i][j] - (row_mean[i] + column_mean[j]) * (1 - kappa)) ** 2 for i in cells for j in cells)
-    variance = (spread - (kappa - chance * (1 - kappa)) ** 2) / left**2
-    return kappa, max(0.0, variance)  # a rounding error below 0 where the readers agree on everybody
+    kappa = (observed - chance) / (1 - chance)
+    row_mean = [sum(c * v for c, v in zip(columns, r, strict=True)) for r in w]
+    column_mean = [sum(r * v for r, v in zip(rows, c, strict=True)) for c in zip(*w, strict=True)]
+    spread = sum(p[i][j] * (w[i][j] - (row_mean[i] + column_mean[j]) * (1 - kappa)) ** 2 for i, j in cells)
+    return kappa, (spread - (kappa - chance * (1 - kappa)) ** 2) / (1 - chance) ** 2
