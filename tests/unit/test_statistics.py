@@ -196,11 +196,12 @@ def test_at_risk(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", SURVIVAL["refused"], ids=lambda c: c["why"])
 def test_what_is_no_survival_data_is_refused(case: dict[str, Any]) -> None:
-    """Data that cannot be survival times are refused in words."""
-    with pytest.raises(ValueError, match=case["says"]):
-        kaplan_meier(
-            case["times"], case["events"], level=case.get("level", 0.95), interval=case.get("interval", "log-log")
-        )
+    """Data that cannot be survival times are refused in words, forward and reversed."""
+    for estimate in (kaplan_meier, follow_up):
+        with pytest.raises(ValueError, match=case["says"]):
+            estimate(
+                case["times"], case["events"], level=case.get("level", 0.95), interval=case.get("interval", "log-log")
+            )
 
 
 def test_importing_the_rules_does_not_wait_for_scipy() -> None:
