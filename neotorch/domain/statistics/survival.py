@@ -239,10 +239,12 @@ def _counted(when: Floats, happened: Flags) -> tuple[Floats, Counts, Counts]:
     """The distinct times, and of each how many patients and how many events. Days are counted without sorting."""
     import numpy as np
 
-    if when.max() <= 4 * when.size + 10_000 and ((days := when.astype(np.intp)) == when).all():
-        of_day = np.bincount(days)
-        time = of_day.nonzero()[0]
-        return time.astype(np.float64), of_day[time], np.bincount(days[happened], minlength=of_day.size)[time]
+    last = when.max()
+    if last <= 4 * when.size + 10_000 and ((days := when.astype(np.intp)) == when).all():
+        of_day = np.bincount(2 * days + happened, minlength=2 * int(last) + 2).reshape(-1, 2)  # censored, events
+        here = of_day.sum(axis=1)
+        day = here.nonzero()[0]
+        return day.astype(np.float64), here[day], of_day[day, 1]
     order = when.argsort()
     when = when[order]
     first = np.flatnonzero(np.concatenate(([True], when[1:] != when[:-1])))
