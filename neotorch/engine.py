@@ -45,7 +45,7 @@ from neotorch.rules.endpoints import PatientEndpoints, TrialResult, hinges, pati
 from neotorch.rules.metrics import SiteQueries, metrics
 from neotorch.rules.notices import deliveries
 from neotorch.rules.post import Flood
-from neotorch.rules.trial import diff_values, fold_trial, last_result, trial_notices
+from neotorch.rules.trial import diff_values, fold_trial, trial_notices
 from neotorch.rules.trial_admission import admit_trial
 from neotorch.rules.versions import Versions, reconsent_refusals
 from neotorch.rules.worklist import Obligation, held_back, obligations, stuck, urgency
@@ -462,7 +462,8 @@ class Engine:
         if self.head() != head:  # something was recorded meanwhile: the result must be that of `head`
             result = self.endpoints(cut=cut, until_seq=head)
         new = result.values()
-        old, last = last_result(self.log.read())
+        news = self._news.read(self.log)
+        old, last = dict(news.values), news.recalculated
         changes = diff_values(old, new)
         incident = self._unexplained(old, last) if trigger == "nightly" and last else None
         if not changes:
@@ -500,8 +501,7 @@ class Engine:
     def trial_plan(self) -> tuple[Step, ...]:
         """Return what is due about the trial as a whole: changed endpoints, incidents, digests, a flood of notices."""
         post = self.post
-        due = list(trial_notices(post.news.rows, self.study))
-        send, _ = deliveries(due, post.news.trails, post.audience(None), post.now)
+        send, _ = deliveries(post.news.notices(self.study), post.news.trails, post.audience(None), post.now)
         patients = (self.duties(s) for s in self.subjects())
         return (*self._flood_steps(post.flood()), *notice_steps(send), *notice_steps(post.digests(patients)))
 
