@@ -13,9 +13,12 @@ from neotorch.domain.statistics import Interval, KaplanMeier, follow_up, kaplan_
 from neotorch.domain.study import Study
 from neotorch.domain.time_to_event import TimeToEvent
 from neotorch.rules.endpoints.cohort import Member, member
+from neotorch.rules.endpoints.designs import DesignStatus, designs
 from neotorch.rules.endpoints.exposure import Exposure, exposures
+from neotorch.rules.endpoints.monitoring import Monitor, monitors
 from neotorch.rules.endpoints.patient import patient_values
 from neotorch.rules.endpoints.response import BestResponse, best_response, conservation
+from neotorch.rules.endpoints.subgroups import SubgroupResult, subgroups
 from neotorch.rules.endpoints.survival import Analysis, analyses, times
 from neotorch.rules.endpoints.toxicity import emergent, worst_grades
 from neotorch.rules.endpoints.trial import Proportion, TrialResult, proportion, trial_result
@@ -102,6 +105,9 @@ class TrialAnalysis:
     intensities: tuple[Intensity, ...]
     toxicities: tuple[ToxicityRow, ...]
     """The most frequent term first."""
+    subgroups: tuple[SubgroupResult, ...]
+    monitoring: tuple[Monitor, ...]
+    designs: tuple[DesignStatus, ...]
 
 
 def analyse(states: Iterable[PatientState], study: Study, cut: date) -> TrialAnalysis:
@@ -121,6 +127,9 @@ def analyse(states: Iterable[PatientState], study: Study, cut: date) -> TrialAna
         conserved=proportion("breast conserved", "operated", [conservation(p.state, cut).answer for p in operated], level),
         intensities=tuple(_intensity(d.code, full) for d in study.drugs),
         toxicities=_toxicities(full, cut),
+        subgroups=subgroups(((p.state, p.member.endpoints) for p in full), study),
+        monitoring=monitors((p.member for p in full), study),
+        designs=designs((p.member for p in full), study),
     )  # fmt: skip
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from neotorch.domain.state import PatientState
 from neotorch.domain.study import Study
+from neotorch.rules.endpoints.evaluable import Observation, ends, observations
 from neotorch.rules.endpoints.patient import PatientEndpoints, patient_endpoints
 from neotorch.rules.schedule import journey
 
@@ -22,6 +23,8 @@ class Member:
     since: date
     until: date
     """The values are the same at every cut from `since` on and before `until`, as long as no fact is new."""
+    evaluable: Mapping[str, Observation]
+    """What the patient is evaluable for, and since when: `pcr`, `rcb01`, and the toxicity rules by code."""
 
     def holds_at(self, cut: date) -> bool:
         """Return whether the values are those at this cut."""
@@ -34,12 +37,12 @@ def member(state: PatientState, study: Study, cut: date) -> Member:
     if last > cut:  # facts yet to count: tomorrow may be another matter
         since, until = cut, cut + timedelta(1)
     else:
-        frames = {study.endpoints.pcr.frame_days, study.endpoints.rcb01.frame_days}
-        ends = [state.first_dose + timedelta(days) for days in frames] if state.first_dose else []
-        since = max([last, *(e for e in ends if e <= cut)])
-        until = min((e for e in ends if e > cut), default=date.max)
+        turns = ends(state.first_dose, study) if state.first_dose else set()
+        since = max([last, *(e for e in turns if e <= cut)])
+        until = min((e for e in turns if e > cut), default=date.max)
     found = patient_endpoints(state, study, cut)
-    return Member(found, tuple(_place(state, found, study, cut)), since, until)
+    place = tuple(_place(state, found, study, cut))
+    return Member(found, place, since, until, observations(state, found, study, cut))
 
 
 def _place(state: PatientState, found: PatientEndpoints, study: Study, cut: date) -> Iterable[str]:

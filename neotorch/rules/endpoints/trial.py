@@ -10,6 +10,7 @@ from datetime import date
 from neotorch.domain.statistics import Interval, KaplanMeier, clopper_pearson, exact_test, kaplan_meier
 from neotorch.domain.study import Study
 from neotorch.rules.endpoints.cohort import Member
+from neotorch.rules.endpoints.monitoring import Crossing, crossings
 from neotorch.rules.endpoints.patient import PatientEndpoints
 
 BOXES = ("screened", "enrolled", "dosed", "operated", "assessed", "events", "deaths")
@@ -49,6 +50,8 @@ class TrialResult:
     """The boxes of the flow diagram: screened, enrolled, dosed, operated, assessed; events and deaths."""
     losses: Mapping[str, int]
     """Who is in a box and not in the next, by the reason: `not operated: died`."""
+    crossed: tuple[Crossing, ...]
+    """Looks at which a monitoring boundary was crossed."""
 
     def values(self) -> dict[str, str]:
         """Return field -> value as printed: trial figures by name, patients' as `NT-007/pcr`."""
@@ -94,6 +97,7 @@ def trial_result(members: Iterable[Member], study: Study, cut: date) -> TrialRes
         efs=curve, landmarks=landmarks, rcb_classes={name: classes[name] for name in CLASSES},
         counts={box: placed[box] for box in BOXES},
         losses={place: n for place, n in sorted(placed.items()) if place not in BOXES},
+        crossed=crossings(everyone, study),
     )  # fmt: skip
 
 
