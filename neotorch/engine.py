@@ -21,7 +21,7 @@ from neotorch.domain.growth import grown
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.effects import Effects
-from neotorch.explanations import explain_key, explain_notice
+from neotorch.explanations import explain_boundary, explain_key, explain_notice
 from neotorch.figures import Figures, Recalculation, Trigger
 from neotorch.news import News
 from neotorch.notify import Channel, Notifier
@@ -44,6 +44,7 @@ from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_fa
 from neotorch.rules.desk import Refusal
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, Value, patient_endpoints, patient_values
 from neotorch.rules.endpoints.analysis import TrialAnalysis
+from neotorch.rules.endpoints.toxicity import bears_on_a_boundary
 from neotorch.rules.metrics import SiteQueries, metrics
 from neotorch.rules.notices import deliveries
 from neotorch.rules.post import Flood
@@ -179,6 +180,8 @@ class Engine:
                 return False
             event = target.event
         moved = isinstance(event, ev.CycleGiven) and (taken_back or event.corrects is not None)
+        if isinstance(event, ev.AdverseEvent):
+            return taken_back or event.corrects is not None or bears_on_a_boundary(event, self.study)
         return event.type in ev.ENDPOINT_TYPES or moved or isinstance(event, ev.AmendmentActivated)
 
     def state(self, subject: str, *, as_of: datetime | None = None, until_seq: int | None = None) -> PatientState:
@@ -249,6 +252,9 @@ class Engine:
             return explain_key(
                 key, state, due, self.patient_values(subject, as_of=as_of), self.study_of(state, as_of=as_of)
             )
+        if key.startswith("boundary/"):
+            version = self.versions(as_of=as_of).trial.version
+            return explain_boundary(key, self._figures.monitoring(as_of), self.log.read(known_at=as_of), version)
         return self._explain_told(key, as_of)
 
     def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:

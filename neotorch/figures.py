@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal
 
+from neotorch.boundaries import record_boundaries
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.rules.endpoints import ANNOUNCED, Cohort, TrialResult, member, trial_result
 from neotorch.rules.endpoints.analysis import TrialAnalysis, analyse
+from neotorch.rules.endpoints.monitoring import Monitor, monitors
 from neotorch.rules.trial import diff_values
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Recalculation:
     incident: ev.Incident | None = None
     derived: int = 0
     """How many patients were derived anew."""
+    boundaries: tuple[ev.BoundaryCrossed | ev.BoundaryWithdrawn, ...] = ()
+    """Monitoring boundaries newly crossed, or crossed no more."""
 
     @property
     def changed(self) -> bool:
@@ -66,6 +70,11 @@ class Figures:
         study, day, states = self._known(cut, as_of, None)
         return analyse(states, study, day)
 
+    def monitoring(self, as_of: datetime | None = None) -> tuple[Monitor, ...]:
+        """Return the monitoring rules with their looks, as known at `as_of`; now by default."""
+        study, day, states = self._known(None, as_of, None)
+        return monitors([member(s, study, day) for s in states], study)
+
     def _known(
         self, cut: date | None, as_of: datetime | None, until_seq: int | None
     ) -> tuple[Study, date, Iterable[PatientState]]:
@@ -83,6 +92,7 @@ class Figures:
         news = engine.news
         old, last = dict(news.values), news.recalculated
         incident = self._checked(result, head, old, last) if trigger == "nightly" else None
+        crossed = record_boundaries(engine.effects(None), news.boundaries, result.crossed, head)
         derived, self._unrecorded = self._unrecorded, set()
         new = result.values()
         names = {*result.trial_values(), *(k for k in old if "/" not in k)}
@@ -91,7 +101,7 @@ class Figures:
             names = {*old, *new}
         changes = diff_values({n: old[n] for n in names if n in old}, {n: new[n] for n in names if n in new})
         if not changes:
-            return Recalculation(result, (), None, incident, len(derived))
+            return Recalculation(result, (), None, incident, len(derived), crossed)
         digest = ev.digest_of(new)
         effects = engine.effects(None)
         event = ev.EndpointsRecalculated(
@@ -99,7 +109,7 @@ class Figures:
             result_digest=digest, changes=list(changes), explained_by=self._explaining(changes, last),
         )  # fmt: skip
         effects.append(event)
-        return Recalculation(result, changes, event, incident, len(derived))
+        return Recalculation(result, changes, event, incident, len(derived), crossed)
 
     def _now(self) -> tuple[TrialResult, int]:
         """Return today's figures and the log position that they are of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -151,7 +150,7 @@ class Monitoring(Model):
     toxicity: list[Toxicity] = []
     prediction: list[Prediction] = []
 
-    @cached_property
+    @property
     def by_code(self) -> dict[str, Futility | Toxicity | Prediction]:
         """Each rule by a code made of what it looks at, such as `futility.pcr` or `toxicity.g3.immune`.
 
