@@ -6,7 +6,7 @@ between the two is an incident that names patient and field.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal
@@ -46,6 +46,12 @@ class Recalculation:
     def changed(self) -> bool:
         """Whether any value differs from the last recorded result."""
         return bool(self.changes)
+
+
+def names_to_compare(result: TrialResult, old: Mapping[str, str], derived: Iterable[str]) -> set[str]:
+    """Return the names of the values that an event can have changed: the trial's own, and those of who was derived anew."""
+    trial = {*result.trial_values(), *(k for k in old if "/" not in k)}
+    return trial | {f"{subject}/{field}" for subject in derived for field in ANNOUNCED}
 
 
 class Figures:
@@ -95,8 +101,7 @@ class Figures:
         crossed = record_boundaries(engine.effects(None), news.boundaries, result.crossed, head)
         derived, self._unrecorded = self._unrecorded, set()
         new = result.values()
-        names = {*result.trial_values(), *(k for k in old if "/" not in k)}
-        names |= {f"{subject}/{field}" for subject in derived for field in ANNOUNCED}
+        names = names_to_compare(result, old, derived)
         if trigger != "event" or last is None:
             names = {*old, *new}
         changes = diff_values({n: old[n] for n in names if n in old}, {n: new[n] for n in names if n in new})

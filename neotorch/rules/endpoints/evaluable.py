@@ -54,7 +54,7 @@ def _shares(
     days = _turns(state, study, cut) if known else []
     since = dict.fromkeys(known, days[-1] if days else cut)
     for day in reversed(days[:-1]):  # what holds at the cut has held since the last turn; before it, it has to be asked
-        then = patient_endpoints(state, study, day)
+        then = patient_endpoints(state, study, day, efs=found.efs)
         known = [name for name in known if getattr(then, name).answer in DECIDED]
         since |= dict.fromkeys(known, day)
         if not known:

@@ -55,7 +55,10 @@ class TrialResult:
 
     def values(self) -> dict[str, str]:
         """Return field -> value as printed: trial figures by name, patients' as `NT-007/pcr`."""
-        return {f"{p.subject}/{k}": v for p in self.patients for k, v in p.values().items()} | self.trial_values()
+        found: dict[str, str] = {}
+        for patient in self.patients:
+            found.update(patient.named_values)
+        return found | self.trial_values()
 
     def trial_values(self) -> dict[str, str]:
         """Return the trial's own figures: field -> value as printed."""
