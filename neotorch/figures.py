@@ -71,9 +71,11 @@ class Figures:
         study, day, states = self._known(cut, as_of, until_seq)
         return trial_result([member(s, study, day) for s in states], study, day)
 
-    def analysis(self, cut: date | None = None, as_of: datetime | None = None) -> TrialAnalysis:
-        """Return the whole analysis: facts dated up to `cut`, known at `as_of`; now by default."""
-        study, day, states = self._known(cut, as_of, None)
+    def analysis(
+        self, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None
+    ) -> TrialAnalysis:
+        """Return the whole analysis: facts dated up to `cut`, known at `as_of` (or at a log position); now by default."""
+        study, day, states = self._known(cut, as_of, until_seq)
         return analyse(states, study, day)
 
     def monitoring(self, as_of: datetime | None = None) -> tuple[Monitor, ...]:
@@ -84,12 +86,13 @@ class Figures:
     def _known(
         self, cut: date | None, as_of: datetime | None, until_seq: int | None
     ) -> tuple[Study, date, Iterable[PatientState]]:
-        """Return study, cut and states as they were known."""
+        """Return study, cut and states as they were known; who was not known of is left out."""
         engine = self._engine
         zone = engine.study.sites[0].time_zone
         day = cut or (local_date(as_of, zone) if as_of else engine.today())
         study = engine.versions(as_of=as_of, until_seq=until_seq).trial
-        return study, day, (engine.state(s, as_of=as_of, until_seq=until_seq) for s in engine.subjects())
+        states = (engine.state(s, as_of=as_of, until_seq=until_seq) for s in engine.subjects())
+        return study, day, (state for state in states if state.learnt)
 
     def recalculate(self, trigger: Trigger) -> Recalculation:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""

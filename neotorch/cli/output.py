@@ -26,7 +26,10 @@ def print_json(value: object) -> None:
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str | None = None) -> None:
     """Print a table; cells are data, never markup."""
-    grid = Table(title=title, title_justify="left", caption=caption, caption_justify="left", header_style="bold")
+    wide = min(len(title), out.width)  # a title is not broken because its columns are narrow
+    grid = Table(
+        title=title, min_width=wide, title_justify="left", caption=caption, caption_justify="left", header_style="bold"
+    )
     for name in header:
         grid.add_column(name, overflow="fold")
     for row in rows:

@@ -75,9 +75,9 @@ class Monitor:
         return tuple(look for look in self.looks if look.crossed)
 
     @property
-    def next_look(self) -> tuple[int, int | None] | None:
-        """Patients and boundary of the next planned look; None when there is none to come."""
-        return next(((n, at) for n, at in self.boundary if n > len(self.looks)), None)
+    def next_look(self) -> tuple[int, int] | None:
+        """Patients and boundary of the next look that can cross it; None when there is none to come."""
+        return next(((n, at) for n, at in self.boundary if n > len(self.looks) and at is not None), None)
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -87,7 +87,10 @@ class Monitor:
     def because(self, look: Look, study_version: str) -> Because:
         """Return why a look came out as it did."""
         who = ", ".join(self.subjects[: look.n])
-        detail = f"{counted(self.kind, look.x, look.n)}, {self.stops(look.stop_at)}; {self.parameters}; patients {who}"
+        likely = "" if look.posterior is None else f", P(share > p0) {look.posterior:.4f}"
+        likely += "" if look.predictive is None else f", P(success) {look.predictive:.4f}"
+        limit = "" if self.kind == "prediction" else f", {self.stops(look.stop_at)}"
+        detail = f"{counted(self.kind, look.x, look.n)}{limit}{likely}; {self.parameters}; patients {who}"
         return Because(f"{self.code} ({self.rule.source})", study_version, event_ids=look.event_ids, detail=detail)
 
     def stops(self, at: int | None) -> str:

@@ -58,7 +58,8 @@ class TrialResult:
         found: dict[str, str] = {}
         for patient in self.patients:
             found.update(patient.named_values)
-        return found | self.trial_values()
+        found.update(self.trial_values())
+        return found
 
     def trial_values(self) -> dict[str, str]:
         """Return the trial's own figures: field -> value as printed."""
