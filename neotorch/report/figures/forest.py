@@ -35,18 +35,18 @@ def forest(key: str, alt: str, rows: Sequence[Row], heads: tuple[str, str, str],
 def _paint(figure: Figure, rows: Sequence[Row], heads: tuple[str, str, str], reference: float | None) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    table, axes, figures = figure.subplots(1, 3, width_ratios=(1.25, 1, 0.42), sharey=True)
+    table, axes, figures = figure.subplots(1, 3, width_ratios=(1.9, 1.15, 0.62), sharey=True)
     axes.set_ylim(len(rows) - 0.4, -1.0)
     for side in (table, figures):
         side.axis("off")
     table.text(0, -0.85, heads[0], weight="bold", va="center")
-    table.text(1, -0.85, heads[1], weight="bold", va="center", ha="right")
+    table.text(0.98, -0.85, heads[1], weight="bold", va="center", ha="right")
     figures.text(0, -0.85, "% (interval)", weight="bold", va="center")
     for y, row in enumerate(rows):
         head = not row.counts
         table.text(0 if head or not any(not r.counts for r in rows) else 0.05, y, row.label, va="center",
                    weight="bold" if head else "normal")  # fmt: skip
-        table.text(1, y, row.counts, va="center", ha="right")
+        table.text(0.98, y, row.counts, va="center", ha="right")
         if row.interval:
             at = row.interval
             axes.plot([at.lower, at.upper], [y, y], color="black", lw=0.9)
@@ -93,4 +93,4 @@ def sensitivity(analysis: TrialAnalysis) -> Drawn:
 
 
 def _short(label: str) -> str:
-    return label if len(label) <= 52 else label[:50].rstrip() + " …"
+    return label if len(label) <= 60 else label[:58].rstrip() + " …"

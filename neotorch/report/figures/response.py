@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAMED = 70
+NAMED = 60
 """Up to so many patients each bar has its subject code under it."""
 
 
@@ -167,8 +167,7 @@ def _subjects(axes: Axes, bars: Sequence[_Bar]) -> None:
     """Name the patients under the axis where there is room."""
     axes.spines["bottom"].set_visible(False)
     if len(bars) <= NAMED:
-        size = 6.5 if len(bars) <= 45 else 5
-        axes.set_xticks(range(len(bars)), [b.subject for b in bars], rotation=90, fontsize=size)
+        axes.set_xticks(range(len(bars)), [b.subject for b in bars], rotation=90, fontsize=6.5)
         axes.tick_params(axis="x", length=0)
     else:
         axes.set_xticks([])

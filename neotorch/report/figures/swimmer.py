@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from neotorch.domain.time_to_event import DAYS_PER_MONTH
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KEY, TITLE = "swimmer", "Time on study"
-LANES = 52
+LANES = 54
 """Patients on one sheet; more go on further sheets, which a page of paper holds."""
-LANE_MM = 3.7
+LANE_MM = 3.6
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def swimmer(analysis: TrialAnalysis) -> tuple[Drawn, ...]:
     lanes = sorted((lane(p, analysis.result.cut) for p in analysis.patients), key=lambda x: (-x.end, x.subject))
     if not lanes:
         return (nothing(KEY, TITLE, "Nobody has received a first dose by the cut."),)
-    sheets = [lanes[n : n + LANES] for n in range(0, len(lanes), LANES)]
+    size = ceil(len(lanes) / ceil(len(lanes) / LANES))  # the last sheet is not left with one
+    sheets = [lanes[n : n + size] for n in range(0, len(lanes), size)]
     furthest = lanes[0].end
     return tuple(_sheet(n, sheet, len(sheets), len(lanes), furthest) for n, sheet in enumerate(sheets, 1))
 
@@ -82,7 +84,7 @@ def _sheet(number: int, lanes: Sequence[Lane], of: int, patients: int, furthest:
         f"Swimmer plot of {len(lanes)} patients from {lanes[0].subject} ({lanes[0].end:.1f} months) to "
         f"{lanes[-1].subject} ({lanes[-1].end:.1f} months)"
     )
-    svg = draw(key, alt, 26 + LANE_MM * max(len(lanes), 3), lambda f: _paint(f, lanes, furthest))
+    svg = draw(key, alt, 32 + LANE_MM * max(len(lanes), 3), lambda f: _paint(f, lanes, furthest))
     method = (
         f"From the first dose to death or the last sign of life, in months of {DAYS_PER_MONTH} days; full analysis set, "
         f"n = {patients}" + (f", of them {len(lanes)} here. " if of > 1 else ". ")
@@ -107,7 +109,7 @@ def _paint(figure: Figure, lanes: Sequence[Lane], furthest: float) -> None:
     axes.set_yticks(rows, [x.subject for x in lanes], fontsize=6.5)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    legend_above(axes, _legend(), ncols=5)
+    legend_above(axes, _legend(), ncols=3)
 
 
 MARKS: dict[str, dict[str, Any]] = {
