@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
-from neotorch.cli.output import err, instant_option, out as console
+from neotorch.cli.output import err, instant_option
+from neotorch.cli.output import out as console
 from neotorch.cli.views import known_site
 from neotorch.domain.dates import parse_date
 from neotorch.domain.errors import BadInput
@@ -61,7 +63,7 @@ def write(path: Path, data: bytes) -> None:
         raise BadInput(f"cannot be written ({error.strerror})", str(path), "Name another folder with --out.") from None
 
 
-def _date(text: str | None):
+def _date(text: str | None) -> date | None:
     try:
         return parse_date(text) if text is not None else None
     except ValueError as error:

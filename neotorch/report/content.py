@@ -47,7 +47,7 @@ def gather(
     moments = history(r for r in rows if r.event.occurred <= day) if site is None else ()
     return Content(
         study=versions.trial,
-        provenance=provenance(versions.trial, day, as_of, rows[-1] if rows else None, EMPTY, site),
+        provenance=provenance(versions.trial, rows[-1] if rows else None, cut=day, as_of=as_of, site=site),
         analysis=engine.analysis(cut=day, as_of=as_of, until_seq=head.seq, site=site),
         queries=tuple(q for q in metrics(states, versions.trial, at) if site in (None, q.site)),
         visits=tuple(
@@ -55,10 +55,6 @@ def gather(
         ),
         moments=moments, operations=at,
     )  # fmt: skip
-
-
-EMPTY = "0" * 64
-"""The hash before the first event."""
 
 
 def _end_of(day: date, zone: str) -> datetime:

@@ -11,6 +11,10 @@ from neotorch.domain import events as ev
 from neotorch.domain.study import Study
 
 
+EMPTY = "0" * 64
+"""The hash before the first event."""
+
+
 @dataclass(frozen=True)
 class Provenance:
     """With the same of these, a report has the same bytes. The clock of the making is no part of it."""
@@ -56,11 +60,11 @@ def _instant(at: datetime) -> str:
 
 
 def provenance(
-    study: Study, cut: date, as_of: datetime | None, head: ev.Recorded | None, empty: str, site: str | None
+    study: Study, head: ev.Recorded | None, *, cut: date, as_of: datetime | None = None, site: str | None = None
 ) -> Provenance:
-    """Return the provenance of what is derived from the log up to `head`; `empty` is the hash of an empty log."""
+    """Return the provenance of what is derived from the log up to `head`; None for an empty log."""
     return Provenance(
         study=study.id, version=study.version, definition=ev.digest_of(study.definition), cut=cut, as_of=as_of,
-        head_seq=head.seq if head else 0, head_hash=head.hash if head else empty,
+        head_seq=head.seq if head else 0, head_hash=head.hash if head else EMPTY,
         head_at=head.recorded_at if head else None, site=site,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from neotorch.rules.metrics import SiteQueries
 from neotorch.rules.queries import BUCKETS
 
 GRADES = (1, 2, 3, 4, 5)
-NEWEST = 25
+NEWEST = 15
 """So many changes of headline figures are listed; the earlier ones are in the log."""
 
 
@@ -100,7 +100,14 @@ def responses(analysis: TrialAnalysis) -> Table:
 def survivals(analysis: TrialAnalysis) -> Table:
     """Return every time-to-event analysis with its landmarks, median and follow-up."""
     days = [d for d, _ in analysis.curves[0].landmarks] if analysis.curves else []
-    head = ("analysis", "n", "events", *(f"{d / DAYS_PER_MONTH:.0f} months, %" for d in days), "median, months", "follow-up")
+    head = (
+        "analysis",
+        "n",
+        "events",
+        *(f"{d / DAYS_PER_MONTH:.0f} months, %" for d in days),
+        "median, months",
+        "follow-up",
+    )
     rows = []
     for c in analysis.curves:
         if c.km is None:
@@ -111,17 +118,15 @@ def survivals(analysis: TrialAnalysis) -> Table:
     level = next((c.km.level for c in analysis.curves if c.km), 0.95)
     method = (
         f"Kaplan-Meier with pointwise {100 * level:g} % log-log intervals; medians with limits by Brookmeyer and Crowley; "
-        f"follow-up: median by reverse Kaplan-Meier, in months of {DAYS_PER_MONTH} days. Not reached: by the curve, or no "
-        "follow-up so long."
+        f"follow-up: median by reverse Kaplan-Meier, in months of {DAYS_PER_MONTH} days. NR: not reached; NE: not "
+        "estimable; a landmark is not reached where the last patient was followed for less."
     )
     none = "" if rows else "Nobody has received a first dose by the cut."
     return Table("survival-table", "Time-to-event endpoints", head, tuple(rows), method, 1, none)
 
 
 def _median(found: tuple[float | None, float | None, float | None]) -> str:
-    if found[0] is None:
-        return "not reached" + (f" (from {_months(found[1])})" if found[1] is not None else "")
-    return f"{_months(found[0])} ({_months(found[1], 'NE')}-{_months(found[2], 'NE')})"
+    return f"{_months(found[0], 'NR')} ({_months(found[1], 'NE')}-{_months(found[2], 'NE')})"
 
 
 def _months(days: float | None, none: str = "-") -> str:
@@ -142,7 +147,11 @@ def safety(analysis: TrialAnalysis) -> Table:
         "Patients by their worst grade per term, CTCAE v5.0, onset on or after the first dose, whatever the cause; safety "
         f"set, n = {n}. In brackets per cent of n."
     )
-    none = "No adverse event with onset after the first dose is recorded by the cut." if n else "Nobody has received a first dose."
+    none = (
+        "No adverse event with onset after the first dose is recorded by the cut."
+        if n
+        else "Nobody has received a first dose."
+    )
     return Table("safety-table", "Adverse events", head, tuple(rows), method, 1, "" if rows else none)
 
 
@@ -264,8 +273,8 @@ def _definitions(study: Study, analysis: TrialAnalysis) -> Iterator[tuple[str, .
         yield name, text, part.source, _stated(part.assumption)
         if part.design:
             d = part.design
-            text = f"{d.kind}, p0 {d.p0:g}, p1 {d.p1:g}, one-sided alpha {d.alpha:g}, power {d.power:g}"
-            yield f"{name}: design", text, d.source, _stated(d.assumption)
+            aim = f"{d.kind}, p0 {d.p0:g}, p1 {d.p1:g}, one-sided alpha {d.alpha:g}, power {d.power:g}"
+            yield f"{name}: design", aim, d.source, _stated(d.assumption)
     maps = [*ends.efs.maps, *([ends.dfi] if ends.dfi else [])]
     for m in maps:
         counted = [f.replace("_", " ") for f, role in m.findings.items() if role == "event"]
@@ -275,5 +284,5 @@ def _definitions(study: Study, analysis: TrialAnalysis) -> Iterator[tuple[str, .
             yield c.analysis.label, c.analysis.rule.rpartition("; ")[2], "sensitivity analysis of the primary map", "no"
 
 
-def _stated(assumption: bool) -> str:  # noqa: FBT001 - the study file's own word
+def _stated(assumption: bool) -> str:
     return "no: proposed default" if assumption else "yes"

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ STYLE: dict[str, Any] = {
     "font.size": 8, "axes.labelsize": 8, "axes.titlesize": 8, "xtick.labelsize": 7.5, "ytick.labelsize": 7.5,
     "legend.fontsize": 7.5, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
     "lines.linewidth": 1.2, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
-    "axes.unicode_minus": True, "hatch.linewidth": 0.4,
+    "axes.unicode_minus": True, "text.parse_math": False,  # a dollar in a label is a dollar
 }  # fmt: skip
 FAMILY = "Arial,'Liberation Sans',Helvetica,'Noto Sans CJK SC',sans-serif"
 """Narrower than what is measured with, so nothing runs over. No blanks: WeasyPrint takes them for a part of the name."""
@@ -66,7 +66,12 @@ def nothing(key: str, title: str, why: str) -> Drawn:
 
 
 def draw(
-    key: str, alt: str, height_mm: float, paint: Callable[[Figure], None], *, layout: str | None = "constrained"
+    key: str,
+    alt: str,
+    height_mm: float,
+    paint: Callable[[Figure], None],
+    *,
+    layout: Literal["constrained"] | None = "constrained",
 ) -> str:
     """Return what `paint` puts on a figure of this size as an SVG element whose ids begin with `key`."""
     import matplotlib as mpl
@@ -74,7 +79,8 @@ def draw(
     from matplotlib.figure import Figure
 
     out = io.StringIO()
-    with mpl.rc_context(STYLE | {"svg.hashsalt": key}), warnings.catch_warnings():
+    style: Any = STYLE | {"svg.hashsalt": key}
+    with mpl.rc_context(style), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # drawn with the reader's font all the same
         figure = Figure(figsize=(WIDTH_MM * MM, height_mm * MM), layout=layout)
         FigureCanvasSVG(figure)
@@ -93,6 +99,12 @@ def _tidy(svg: str, key: str, alt: str) -> str:
     return f'{head}>\n <title id="{key}-alt">{escape(alt)}</title>{rest}'
 
 
+def month_ticks(last: float) -> list[int]:
+    """Return the marks of an axis in months, so far apart that there are at most eleven, and none beyond `last`."""
+    step = next(s for s in (1, 2, 3, 6, 12, 24, 60, 120, 1200) if last / s <= 10)
+    return [step * n for n in range(int(last / step) + 1)]
+
+
 def per_cent(axes: Axes, axis: str = "y") -> None:
     """Label an axis of shares from 0 to 1 in per cent."""
     from matplotlib.ticker import PercentFormatter
@@ -105,6 +117,6 @@ def legend_above(axes: Axes, handles: list[Any] | None = None, **options: Any) -
     """Put the legend over the axes in one line, where it covers nothing."""
     found = handles if handles is not None else axes.get_legend_handles_labels()[0]
     if found:
-        plain = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": min(len(found), 6), "borderaxespad": 0.2,
+        plain: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": min(len(found), 6), "borderaxespad": 0.2,
                  "handlelength": 1.2, "columnspacing": 1.4}  # fmt: skip
         axes.legend(handles=found, **plain | options)

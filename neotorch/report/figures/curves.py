@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import TYPE_CHECKING
 
 from neotorch.domain.statistics import KaplanMeier
 from neotorch.domain.time_to_event import DAYS_PER_MONTH
-from neotorch.report.figures.canvas import BLUE, Drawn, draw, nothing, per_cent
+from neotorch.report.figures.canvas import BLUE, Drawn, draw, month_ticks, nothing, per_cent
 from neotorch.rules.endpoints.analysis import Curve
 
 if TYPE_CHECKING:
@@ -42,12 +41,6 @@ def landmarks(curve: Curve) -> str:
     return ", ".join(found)
 
 
-def _ticks(last: float) -> list[int]:
-    """Return the marks of the axis in months, 6 apart where that leaves at most ten, and up to the last observation."""
-    step = next(s for s in (1, 2, 3, 6, 12, 24, 60, 120) if last / s <= 10)
-    return [step * n for n in range(ceil(last / step) + 1)]
-
-
 def _paint(figure: Figure, km: KaplanMeier, short: str) -> None:
     above, below = figure.subplots(2, height_ratios=(1, 0.17), sharex=True)
     x = [0.0, *(p.time / DAYS_PER_MONTH for p in km.points)]
@@ -58,8 +51,8 @@ def _paint(figure: Figure, km: KaplanMeier, short: str) -> None:
     above.step(x, y, where="post", color=BLUE, lw=1.4)
     censored = [(p.time / DAYS_PER_MONTH, p.survival) for p in km.points if p.n_censor]
     above.plot([t for t, _ in censored], [s for _, s in censored], ls="none", marker="|", ms=6, mew=0.8, color="black")
-    ticks = _ticks(max(x[-1], 6.0))
-    above.set(ylim=(0, 1.03), xlim=(0, max(ticks[-1], x[-1] * 1.01)), ylabel=f"{short} (%)", xticks=ticks)
+    ticks = month_ticks(max(x[-1], 6.0))
+    above.set(ylim=(0, 1.03), xlim=(0, max(ticks[-1], 1.01 * x[-1])), ylabel=f"{short} (%)", xticks=ticks)
     above.tick_params(labelbottom=True)
     above.set_xlabel("months")
     per_cent(above)

@@ -35,7 +35,7 @@ def forest(key: str, alt: str, rows: Sequence[Row], heads: tuple[str, str, str],
 def _paint(figure: Figure, rows: Sequence[Row], heads: tuple[str, str, str], reference: float | None) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    table, axes, figures = figure.subplots(1, 3, width_ratios=(1.9, 1.15, 0.62), sharey=True)
+    table, axes, figures = figure.subplots(1, 3, width_ratios=(2.3, 1.1, 0.66), sharey=True)
     axes.set_ylim(len(rows) - 0.4, -1.0)
     for side in (table, figures):
         side.axis("off")

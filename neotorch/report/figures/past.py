@@ -39,17 +39,18 @@ def _line(moments: Sequence[Moment], name: str) -> list[tuple[datetime, float]]:
 
 
 def _paint(figure: Figure, lines: Mapping[str, list[tuple[datetime, float]]]) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
     axes = figure.subplots()
     last = max(at for found in lines.values() for at, _ in found)
     for (label, found), colour in zip(lines.items(), COLOURS, strict=False):
-        x, y = [at for at, _ in found], [share for _, share in found]
-        axes.step([*x, last], [*y, y[-1]], where="post", color=colour, label=label, lw=1.1)
+        x, y = [float(date2num(at)) for at, _ in found], [share for _, share in found]
+        axes.step([*x, float(date2num(last))], [*y, y[-1]], where="post", color=colour, label=label, lw=1.1)
         if len(found) == 1:
             axes.plot(x, y, "o", ms=3.5, color=colour)
-    locator = AutoDateLocator(minticks=3, maxticks=9)
+    axes.xaxis_date()
+    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.set(ylim=(0, 102), ylabel="%")
     legend_above(axes, ncols=2)

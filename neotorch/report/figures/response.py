@@ -58,7 +58,15 @@ def _paint_classes(figure: Figure, rows: Sequence[tuple[str, dict[str, int]]]) -
         total, left = sum(counts.values()), 0.0
         for name, count in counts.items():
             share = count / total if total else 0.0
-            axes.barh(y, share, left=left, height=0.62, color=RCB_COLOURS[name], edgecolor="white", label=name if not y else None)
+            axes.barh(
+                y,
+                share,
+                left=left,
+                height=0.62,
+                color=RCB_COLOURS[name],
+                edgecolor="white",
+                label=name if not y else None,
+            )
             if share:
                 dark = name in ("RCB-0", "RCB-III")
                 words = f"{count} ({100 * share:.0f} %)" if share > 0.09 else f"{count}"
@@ -128,7 +136,9 @@ def waterfall(analysis: TrialAnalysis) -> Drawn:
         why = "No patient has a sum of diameters at baseline and after the first dose by the cut."
         return nothing(key, title, why)
     bars.sort(key=lambda b: (-b.height, b.subject))
-    alt = f"Waterfall of {len(bars)} patients, from {bars[0].height:+.1f} to {bars[-1].height:+.1f} per cent of baseline"
+    alt = (
+        f"Waterfall of {len(bars)} patients, from {bars[0].height:+.1f} to {bars[-1].height:+.1f} per cent of baseline"
+    )
     svg = draw(key, alt, 78, lambda f: _paint_waterfall(f, bars))
     method = (
         f"Deepest change of the sum of diameters from baseline, first dose to surgery; colour: best overall response by "
@@ -179,5 +189,3 @@ def _keys(bars: Sequence[_Bar], colours: dict[str, str]) -> list[Any]:
 
     counts = {name: sum(b.group == name for b in bars) for name in colours}
     return [Patch(color=tint, label=f"{name} ({counts[name]})") for name, tint in colours.items() if counts[name]]
-
-

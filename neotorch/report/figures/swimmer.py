@@ -9,7 +9,19 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from neotorch.domain.time_to_event import DAYS_PER_MONTH
-from neotorch.report.figures.canvas import BLUE, GREEN, PALE, SKY, VERMILION, YELLOW, Drawn, draw, legend_above, nothing
+from neotorch.report.figures.canvas import (
+    BLUE,
+    GREEN,
+    PALE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    Drawn,
+    draw,
+    legend_above,
+    month_ticks,
+    nothing,
+)
 from neotorch.rules.endpoints.analysis import PatientAnalysis, TrialAnalysis
 from neotorch.rules.endpoints.pathology import reference_reports
 
@@ -105,6 +117,7 @@ def _paint(figure: Figure, lanes: Sequence[Lane], furthest: float) -> None:
     for row, x in enumerate(lanes):
         if x.followed:
             axes.plot([x.end + reach * 0.008], [row], ls="none", **ARROW)
+    axes.set_xticks(month_ticks(reach))
     axes.set(xlim=(0, reach), ylim=(max(len(lanes), 3) - 0.3, -0.7), xlabel="months from the first dose")
     axes.set_yticks(rows, [x.subject for x in lanes], fontsize=6.5)
     axes.tick_params(axis="y", length=0)
