@@ -10,7 +10,6 @@ from neotorch import __version__
 from neotorch.domain import events as ev
 from neotorch.domain.study import Study
 
-
 EMPTY = "0" * 64
 """The hash before the first event."""
 

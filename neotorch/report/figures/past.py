@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from neotorch.report.figures.canvas import BLUE, GREEN, ORANGE, VERMILION, Drawn, draw, legend_above, nothing
 from neotorch.rules.endpoints.history import Moment
@@ -41,11 +41,11 @@ def _line(moments: Sequence[Moment], name: str) -> list[tuple[datetime, float]]:
 def _paint(figure: Figure, lines: Mapping[str, list[tuple[datetime, float]]]) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
-    axes = figure.subplots()
+    axes, number = figure.subplots(), cast("Callable[[datetime], float]", date2num)
     last = max(at for found in lines.values() for at, _ in found)
     for (label, found), colour in zip(lines.items(), COLOURS, strict=False):
-        x, y = [float(date2num(at)) for at, _ in found], [share for _, share in found]
-        axes.step([*x, float(date2num(last))], [*y, y[-1]], where="post", color=colour, label=label, lw=1.1)
+        x, y = [number(at) for at, _ in found], [share for _, share in found]
+        axes.step([*x, number(last)], [*y, y[-1]], where="post", color=colour, label=label, lw=1.1)
         if len(found) == 1:
             axes.plot(x, y, "o", ms=3.5, color=colour)
     axes.xaxis_date()
