@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
 from datetime import datetime
+from io import StringIO
 
 from neotorch.domain.errors import NeotorchError
 
@@ -17,7 +19,8 @@ class NoPdf(NeotorchError):  # noqa: N818 - a condition of the machine
 def pdf(page: str, made: datetime | None) -> bytes:
     """Return the PDF of a page; `made` is the date it carries. NoPdf says what is to be installed."""
     try:
-        import weasyprint
+        with redirect_stdout(StringIO()):  # it prints advice of its own where a library is missing
+            import weasyprint
     except OSError as error:  # a library of the system is missing
         todo = (
             f"On Debian or Ubuntu: apt-get install {PACKAGES}; elsewhere install Pango 1.44 or newer. A browser prints the "
