@@ -79,7 +79,7 @@ def _summary(content: Content) -> Iterator[str]:
             name = names[p.name].removesuffix(", primary")
             pending = f", {p.pending} pending" if p.pending else ""
             yield f"{name}, full analysis set: {p.responders} of {p.n}, {percent(p.interval)}{pending}."
-    yield f"Event-free survival (map {content.study.endpoints.efs.primary_map}): {landmarks(analysis.curves[0])}."
+    yield f"Event-free survival (map {content.study.endpoints.efs.primary_map}): {landmarks(analysis.result.landmarks)}."
 
 
 def sections(content: Content) -> tuple[Section, ...]:
@@ -110,9 +110,9 @@ Part = tuple[str, str, tuple[str, ...], tuple[Drawn | Table, ...]]
 def _sections(content: Content) -> Iterator[Part]:
     analysis, study = content.analysis, content.study
     curves = {c.analysis.code: c for c in analysis.curves}
-    yield "patients", "Patients", (), (flow(analysis),)
+    yield "patients", "Patients", (), (flow(analysis.result),)
     yield "endpoints", "Pathological response", (), (
-        tables.proportions(analysis, study), rcb_classes(analysis), rcb_index(analysis),
+        tables.proportions(analysis, study), rcb_classes(analysis.result), rcb_index(analysis.result),
     )  # fmt: skip
     yield "response", "Tumour response", (), (waterfall(analysis), tables.responses(analysis))
     yield "course", "Course of each patient", (), swimmer(analysis)

@@ -260,8 +260,9 @@ def _moved(ids: Sequence[str]) -> str:
 
 def definitions(study: Study, analysis: TrialAnalysis) -> Table:
     """Return what each endpoint means, where that is from, and whether the registry entry states it."""
-    return Table("definitions-table", "Definitions", ("what", "definition", "source", "stated by the registry"),
-                 tuple(_definitions(study, analysis)), "From the study file.", 4)  # fmt: skip
+    method = "From the study file. Assumption: the registry entry does not state it; a proposed default."
+    head = ("what", "definition", "source", "in the registry")
+    return Table("definitions-table", "Definitions", head, tuple(_definitions(study, analysis)), method, 4)
 
 
 def _definitions(study: Study, analysis: TrialAnalysis) -> Iterator[tuple[str, ...]]:
@@ -281,8 +282,13 @@ def _definitions(study: Study, analysis: TrialAnalysis) -> Iterator[tuple[str, .
         yield f"map {m.name} {m.version}", "events: " + ", ".join(counted), m.source, _stated(m.assumption)
     for c in analysis.curves:
         if c.analysis.sensitivity:
-            yield c.analysis.label, c.analysis.rule.rpartition("; ")[2], "sensitivity analysis of the primary map", "no"
+            yield (
+                c.analysis.label,
+                c.analysis.rule.rpartition("; ")[2],
+                "sensitivity analysis of the primary map",
+                "assumption",
+            )
 
 
 def _stated(assumption: bool) -> str:
-    return "no: proposed default" if assumption else "yes"
+    return "assumption" if assumption else "yes"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ STYLE: dict[str, Any] = {
 }  # fmt: skip
 FAMILY = "Arial,'Liberation Sans',Helvetica,'Noto Sans CJK SC',sans-serif"
 """Narrower than what is measured with, so nothing runs over. No blanks: WeasyPrint takes them for a part of the name."""
+_ONE = threading.Lock()
+"""Matplotlib's style is one for the process; two figures at once would mix theirs."""
 _FONT = re.compile(r"font-family: [^;\"]*")
 _METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
 _STYLE = re.compile(r"<style type=\"text/css\">.*?</style>\s*", re.DOTALL)
@@ -80,7 +83,7 @@ def draw(
 
     out = io.StringIO()
     style: Any = STYLE | {"svg.hashsalt": key}
-    with mpl.rc_context(style), warnings.catch_warnings():
+    with _ONE, mpl.rc_context(style), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # drawn with the reader's font all the same
         figure = Figure(figsize=(WIDTH_MM * MM, height_mm * MM), layout=layout)
         FigureCanvasSVG(figure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from neotorch.domain.statistics import KaplanMeier
+from neotorch.domain.statistics import Interval, KaplanMeier
 from neotorch.domain.time_to_event import DAYS_PER_MONTH
 from neotorch.report.figures.canvas import BLUE, Drawn, draw, month_ticks, nothing, per_cent
 from neotorch.rules.endpoints.analysis import Curve
@@ -17,26 +17,33 @@ if TYPE_CHECKING:
 
 def survival(curve: Curve, key: str, title: str, short: str) -> Drawn:
     """Draw one time-to-event analysis; `short` labels the axis, as in `event-free survival`."""
-    km = curve.km
-    if km is None:
+    if curve.km is None:
         return nothing(key, title, f"Nobody's time has begun: no {curve.analysis.starts} by the cut.")
-    told = f"{short}: {km.events} events among {km.n} patients; {landmarks(curve)}"
-    svg = draw(key, f"Kaplan-Meier curve of {told}", 92, lambda f: _paint(f, km, short))
+    told = f"{short}: {curve.km.events} events among {curve.km.n} patients; {landmarks(curve.landmarks)}"
+    method = f"From {curve.analysis.starts}. Definition: {curve.analysis.rule.rstrip('.')}."
+    svg = curve_svg(curve.km, key, short, told)
+    return Drawn(key, title, f"{_method(curve.km)} {method}", told, svg)
+
+
+def curve_svg(km: KaplanMeier, key: str, short: str, told: str) -> str:
+    """Return a Kaplan-Meier estimate drawn, with `told` as what it says in words."""
+    return draw(key, f"Kaplan-Meier curve of {told}", 92, lambda f: _paint(f, km, short))
+
+
+def _method(km: KaplanMeier) -> str:
     none = " No event has occurred, so the curve stays at 100 % and has no band." if not km.events else ""
-    method = (
+    return (
         f"Kaplan-Meier; band: pointwise {100 * km.level:g} % interval, {km.interval} (Greenwood); ticks: censored. "
-        f"From {curve.analysis.starts}, months of {DAYS_PER_MONTH} days; full analysis set, n = {km.n}, {km.events} "
-        f"events.{none} Definition: {curve.analysis.rule.rstrip('.')}."
+        f"Months of {DAYS_PER_MONTH} days; full analysis set, n = {km.n}, {km.events} events.{none}"
     )
-    return Drawn(key, title, method, told, svg)
 
 
-def landmarks(curve: Curve) -> str:
+def landmarks(marks: Sequence[tuple[int, Interval | None]]) -> str:
     """Return the landmark estimates in one line."""
     found = [
         f"at {days / DAYS_PER_MONTH:.0f} months "
         + (f"{100 * at.estimate:.1f} % ({100 * at.lower:.1f}-{100 * at.upper:.1f})" if at else "not reached")
-        for days, at in curve.landmarks
+        for days, at in marks
     ]
     return ", ".join(found)
 

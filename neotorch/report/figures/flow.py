@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neotorch.report.figures.canvas import Drawn, draw
-from neotorch.rules.endpoints.analysis import TrialAnalysis
+from neotorch.rules.endpoints import TrialResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,9 +64,8 @@ def _before_dose(counts: Mapping[str, int], losses: Mapping[str, int]) -> tuple[
     return tuple(x for x in excluded if x[1]), tuple(x for x in undosed if x[1])
 
 
-def flow(analysis: TrialAnalysis) -> Drawn:
+def flow(result: TrialResult) -> Drawn:
     """Draw the flow diagram."""
-    result = analysis.result
     if not result.counts["screened"]:
         return nothing_yet()
     found = boxes(result.counts, result.losses)

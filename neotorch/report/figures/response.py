@@ -17,7 +17,8 @@ from neotorch.report.figures.canvas import (
     nothing,
     per_cent,
 )
-from neotorch.rules.endpoints.analysis import PatientAnalysis, TrialAnalysis
+from neotorch.rules.endpoints import PatientEndpoints, TrialResult
+from neotorch.rules.endpoints.analysis import TrialAnalysis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,15 +28,13 @@ NAMED = 60
 """Up to so many patients each bar has its subject code under it."""
 
 
-def rcb_classes(analysis: TrialAnalysis) -> Drawn:
+def rcb_classes(result: TrialResult) -> Drawn:
     """Draw the RCB classes as one bar of shares, and a second one of the evaluable set."""
     key, title = "rcb-classes", "Residual cancer burden: classes"
+    full = [p for p in result.patients if p.in_full_set]
     rows = [
         (name, {c: sum(_rcb_class(p) == c for p in patients) for c in RCB_COLOURS})
-        for name, patients in (
-            ("with a class", [p for p in analysis.patients if _rcb_class(p)]),
-            ("evaluable set", [p for p in analysis.patients if p.member.endpoints.evaluable and _rcb_class(p)]),
-        )
+        for name, patients in (("with a class", full), ("evaluable set", [p for p in full if p.evaluable]))
     ]
     n = sum(rows[0][1].values())
     if not n:
@@ -44,9 +43,9 @@ def rcb_classes(analysis: TrialAnalysis) -> Drawn:
         rows = [("evaluable set", rows[0][1])]
     told = ", ".join(f"{c} {k} of {n}" for c, k in rows[0][1].items())
     svg = draw(key, f"Stacked bar of RCB classes: {told}", 20 + 11 * len(rows), lambda f: _paint_classes(f, rows))
-    open_ = len(analysis.patients) - n
+    open_ = len(full) - n
     method = (
-        f"RCB class by Symmans 2007 from the reference report; n = {n} of {len(analysis.patients)} in the full analysis set, "
+        f"RCB class by Symmans 2007 from the reference report; n = {n} of {len(full)} in the full analysis set, "
         f"{open_} without a class (no final report, or not evaluable). Shares are of patients with a class."
     )
     return Drawn(key, title, method, told, svg)
@@ -87,19 +86,18 @@ class _Bar:
     group: str
 
 
-def _rcb_class(patient: PatientAnalysis) -> str:
-    rcb = patient.member.endpoints.rcb
-    return (rcb.rcb_class or "") if rcb else ""
+def _rcb_class(patient: PatientEndpoints) -> str:
+    return (patient.rcb.rcb_class or "") if patient.rcb else ""
 
 
-def rcb_index(analysis: TrialAnalysis) -> Drawn:
+def rcb_index(result: TrialResult) -> Drawn:
     """Draw the RCB index of each patient, the highest first."""
     key, title = "rcb-index", "Residual cancer burden: index by patient"
-    bars = []
-    for p in analysis.patients:
-        rcb = p.member.endpoints.rcb
-        if rcb and rcb.index is not None and rcb.rcb_class:
-            bars.append(_Bar(p.subject, rcb.index, rcb.rcb_class))
+    full = [p for p in result.patients if p.in_full_set]
+    bars = [
+        _Bar(p.subject, p.rcb.index, p.rcb.rcb_class) for p in full
+        if p.rcb and p.rcb.index is not None and p.rcb.rcb_class
+    ]  # fmt: skip
     if not bars:
         return nothing(key, title, "No patient has an RCB index by the cut.")
     bars.sort(key=lambda b: (-b.height, b.subject))
@@ -107,7 +105,7 @@ def rcb_index(analysis: TrialAnalysis) -> Drawn:
     svg = draw(key, alt, 72, lambda f: _paint_index(f, bars))
     method = (
         f"RCB index of the reference report (Symmans 2007), unrounded; class limits {UPPER_I} and {UPPER_II} dashed; "
-        f"n = {len(bars)} of {len(analysis.patients)} in the full analysis set. An index of 0 is marked by a dot."
+        f"n = {len(bars)} of {len(full)} in the full analysis set. An index of 0 is marked by a dot."
     )
     return Drawn(key, title, method, alt, svg)
 
