@@ -81,6 +81,6 @@ def _risk_table(axes: Axes, km: KaplanMeier, ticks: Sequence[int]) -> None:
     axes.set_ylim(0, 3)
     rows = km.risk_table([t * DAYS_PER_MONTH for t in ticks])
     for label, name, at in (("at risk", "n_risk", 2.5), ("events", "n_event", 1.5), ("censored", "n_censor", 0.5)):
-        axes.text(-0.02, at, label, ha="right", va="center", transform=axes.get_yaxis_transform(), fontsize=7.5)
+        axes.text(-0.035, at, label, ha="right", va="center", transform=axes.get_yaxis_transform(), fontsize=7.5)
         for tick, row in zip(ticks, rows, strict=True):
             axes.text(tick, at, str(getattr(row, name)), ha="center", va="center", fontsize=7.5)
