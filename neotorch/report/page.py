@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from neotorch.report import tables
+from neotorch.report import groups, tables
 from neotorch.report.content import Content
+from neotorch.report.figures.boundaries import boundary
 from neotorch.report.figures.canvas import Drawn
 from neotorch.report.figures.curves import landmarks, survival
 from neotorch.report.figures.flow import flow
@@ -18,6 +19,7 @@ from neotorch.report.figures.response import rcb_classes, rcb_index, waterfall
 from neotorch.report.figures.swimmer import swimmer
 from neotorch.report.tables import Table
 from neotorch.rules.endpoints import percent
+from neotorch.rules.endpoints.analysis import TrialAnalysis
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -121,12 +123,29 @@ def _sections(content: Content) -> Iterator[Part]:
         survival(curves["os"], "os-curve", "Overall survival", "overall survival"),
         tables.survivals(analysis), sensitivity(analysis),
     )  # fmt: skip
+    yield from _groups(content)
     yield "safety", "Safety and treatment", (), (tables.safety(analysis), tables.intensities(analysis, study))
     yield "conduct", "Data and visits", _conduct(content), (
         tables.queries(content.queries, study), tables.visits(content.visits, study),
     )  # fmt: skip
     yield _history(content)
     yield "definitions", "Definitions", (), (tables.definitions(study, analysis),)
+
+
+def _groups(content: Content) -> Iterator[Part]:
+    """Yield what only some analyses have."""
+    analysis, names = content.analysis, tables.endpoint_names(content.study)
+    if found := _optional(analysis, "subgroups"):
+        yield "subgroups", "Subgroups", (), tuple(groups.subgroup_forests(found, analysis.result, names))
+    looks, tests = _optional(analysis, "monitoring"), _optional(analysis, "designs")
+    if looks or tests:
+        yield "monitoring", "Monitoring", (), (groups.designs(tests, names), *(boundary(m) for m in looks))
+    if found := _optional(analysis, "agreement"):
+        yield "agreement", "Local and central read", (), tuple(groups.agreements(found))
+
+
+def _optional(analysis: TrialAnalysis, name: str) -> tuple[Any, ...]:
+    return tuple(getattr(analysis, name, ()))
 
 
 def _conduct(content: Content) -> tuple[str, ...]:
