@@ -139,7 +139,7 @@ def _groups(content: Content) -> Iterator[Part]:
         yield "subgroups", "Subgroups", (), tuple(groups.subgroup_forests(found, analysis.result, names))
     looks, tests = _optional(analysis, "monitoring"), _optional(analysis, "designs")
     if looks or tests:
-        yield "monitoring", "Monitoring", (), (groups.designs(tests, names), *(boundary(m) for m in looks))
+        yield "monitoring", "Monitoring", (), (groups.designs(tests, names), *(boundary(m, names) for m in looks))
     if found := _optional(analysis, "agreement"):
         yield "agreement", "Local and central read", (), tuple(groups.agreements(found))
 

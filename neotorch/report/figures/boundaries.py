@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from neotorch.report.figures.canvas import BLUE, GREY, ORANGE, PALE, VERMILION, Drawn, draw, legend_above, nothing
@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 TITLES = {"futility": "Futility", "toxicity": "Toxicity", "prediction": "Predictive probability of success"}
 
 
-def boundary(monitor: Any) -> Drawn:
+def boundary(monitor: Any, names: Mapping[str, str]) -> Drawn:
     """Draw one monitoring rule: the counts after each patient and the boundary, or the probabilities of a prediction."""
-    key, title = f"monitoring-{monitor.code.replace('.', '-')}", f"{TITLES[monitor.kind]}: {monitor.measures}"
+    measured = names.get(monitor.measures, "").removesuffix(", primary")
+    title = f"{TITLES[monitor.kind]}: {measured}" if measured else TITLES[monitor.kind]
+    key = f"monitoring-{monitor.code.replace('.', '-')}"
     looks, method = (
         monitor.looks,
         f"{monitor.method}; {monitor.parameters}. n = {len(monitor.looks)} evaluable patients",
     )
     if not looks:
-        return nothing(key, title, f"Nobody is evaluable for {monitor.measures} by the cut; {monitor.parameters}.")
+        return nothing(key, title, f"Nobody is evaluable by the cut for this rule: {monitor.parameters}.")
     if monitor.kind == "prediction":
         last = looks[-1]
         known = "none" if last.predictive is None else f"{last.predictive:.3f}"
@@ -40,6 +42,8 @@ def boundary(monitor: Any) -> Drawn:
 
 
 def _counts(figure: Figure, monitor: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes = figure.subplots()
     looks = monitor.looks
     planned = [(n, at) for n, at in monitor.boundary if at is not None]
@@ -54,7 +58,7 @@ def _counts(figure: Figure, monitor: Any) -> None:
                   label="boundary crossed")  # fmt: skip
     what = "patients with the toxicity" if monitor.kind == "toxicity" else "responders"
     axes.set(xlim=(0, end + 1), ylim=(-0.4, top), xlabel="evaluable patients", ylabel=what)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     legend_above(axes)
 
 

@@ -23,7 +23,6 @@ from neotorch.report.figures.canvas import (
     nothing,
 )
 from neotorch.rules.endpoints.analysis import PatientAnalysis, TrialAnalysis
-from neotorch.rules.endpoints.pathology import reference_reports
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,14 +65,14 @@ def lane(patient: PatientAnalysis, cut: date) -> Lane:
     os = next(t for a, t in patient.times if a.code == "os")
     cycles = tuple(months(c.occurred) for _, c in sorted(state.cycles.items()) if c.occurred <= cut)
     relapses = [f.occurred for f in (*state.progressions, *state.recurrences) if f.occurred <= cut]
-    reports = reference_reports(state, cut)
+    reported = next((v.on for v in patient.values if v.code == "rcb"), None)  # the day of the report that counts
     left = state.withdrawal if state.withdrawal and state.withdrawal.scope == "study" else state.lost
     death = first(state.death.occurred if state.death else None)
     return Lane(
         subject=patient.subject, end=max([months(os.on or start), *cycles]),
         followed=death is None and not (left and left.occurred <= cut), treated=max(cycles, default=0.0), cycles=cycles,
         surgery=first(state.surgery.occurred if state.surgery else None),
-        pathology=months(max(r.occurred for r in reports)) if reports else None,
+        pathology=first(reported),
         pcr=patient.member.endpoints.pcr.answer, relapses=tuple(months(d) for d in sorted(relapses)), death=death,
     )  # fmt: skip
 
