@@ -40,6 +40,7 @@ def _endpoint(value: Value) -> dict[str, str]:
     found |= {"date": str(value.on)} if value.on else {}
     found |= {"because": value.reason, "rule": value.rule}
     found |= {"events": "; ".join(map(str, value.sources))} if value.sources else {}
+    found |= {"supersedes": "; ".join(value.supersedes)} if value.supersedes else {}
     return found | {"changes with": value.would_change}
 
 
@@ -142,6 +143,8 @@ def _query(key: str, state: PatientState, duties: Duties) -> dict[str, str]:
         "round": str(trail.round if trail else 0),
         "because": str(finding.because) if finding else "no longer given by the data",
     }
+    if finding and finding.withheld:
+        found["withheld from others"] = finding.withheld
     if trail:
         found["raised"] = trail.raised_at[trail.round].isoformat()
     if asked:
@@ -149,6 +152,8 @@ def _query(key: str, state: PatientState, duties: Duties) -> dict[str, str]:
     for n, answer in enumerate(trail.answers if trail else (), 1):
         found[f"answer {n}"] = f"{answer.answer} ({answer.actor}, {answer.occurred})"
     ends = "query_resolved by whoever asked" if asked else "the data: the values, a correction, or why there is none"
+    if finding and finding.kind == "adjudication":
+        ends = "a final report with read: adjudication, or reads that agree once one of them is amended or retracted"
     return found | ({"ends with": ends} if finding else {})
 
 
