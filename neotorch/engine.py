@@ -445,9 +445,12 @@ class Engine:
         """Return the trial's figures: facts dated up to `cut`, known at `as_of` (or at a log position)."""
         return self._figures.at(cut, as_of, until_seq)
 
-    def analysis(self, *, cut: date | None = None, as_of: datetime | None = None) -> TrialAnalysis:
-        """Return the whole analysis of the trial, for reports and exports."""
-        return self._figures.analysis(cut, as_of)
+    def analysis(
+        self, *, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None,
+        site: str | None = None,
+    ) -> TrialAnalysis:  # fmt: skip
+        """Return the whole analysis of the trial (or of one site's patients), for reports and exports."""
+        return self._figures.analysis(cut, as_of, until_seq, site)
 
     def recalculate(self, trigger: Trigger) -> Recalculation:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""

@@ -61,10 +61,13 @@ class Figures:
         study, day, states = self._known(cut, as_of, until_seq)
         return trial_result([member(s, study, day) for s in states], study, day)
 
-    def analysis(self, cut: date | None = None, as_of: datetime | None = None) -> TrialAnalysis:
-        """Return the whole analysis: facts dated up to `cut`, known at `as_of`; now by default."""
-        study, day, states = self._known(cut, as_of, None)
-        return analyse(states, study, day)
+    def analysis(
+        self, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None,
+        site: str | None = None,
+    ) -> TrialAnalysis:  # fmt: skip
+        """Return the whole analysis: facts dated up to `cut`, known at `as_of` (or at a log position), of one site or all."""
+        study, day, states = self._known(cut, as_of, until_seq)
+        return analyse((s for s in states if site in (None, s.site)), study, day)
 
     def _known(
         self, cut: date | None, as_of: datetime | None, until_seq: int | None
