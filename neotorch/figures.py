@@ -17,7 +17,7 @@ from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.rules.endpoints import ANNOUNCED, Cohort, TrialResult, member, trial_result
 from neotorch.rules.endpoints.analysis import TrialAnalysis, analyse
-from neotorch.rules.trial import diff_values, displayed, last_result
+from neotorch.rules.trial import diff_values, displayed
 
 if TYPE_CHECKING:
     from neotorch.engine import Engine
@@ -61,10 +61,13 @@ class Figures:
         study, day, states = self._known(cut, as_of, until_seq)
         return trial_result([member(s, study, day) for s in states], study, day)
 
-    def analysis(self, cut: date | None = None, as_of: datetime | None = None) -> TrialAnalysis:
-        """Return the whole analysis: facts dated up to `cut`, known at `as_of`; now by default."""
-        study, day, states = self._known(cut, as_of, None)
-        return analyse(states, study, day)
+    def analysis(
+        self, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None,
+        site: str | None = None,
+    ) -> TrialAnalysis:  # fmt: skip
+        """Return the whole analysis: facts dated up to `cut`, known at `as_of` (or at a log position), of one site or all."""
+        study, day, states = self._known(cut, as_of, until_seq)
+        return analyse((s for s in states if site in (None, s.site)), study, day)
 
     def _known(
         self, cut: date | None, as_of: datetime | None, until_seq: int | None
@@ -80,7 +83,8 @@ class Figures:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""
         engine = self._engine
         result, head = self._now()
-        old, last = last_result(engine.log.read())
+        news = engine.news
+        old, last = dict(news.values), news.recalculated
         incident = self._checked(result, head, old, last) if trigger == "nightly" else None
         derived, self._unrecorded = self._unrecorded, set()
         new = result.values()
