@@ -11,12 +11,14 @@ from neotorch.domain.analysis_plan import PathologyPath
 from neotorch.domain.events import AnyFact
 from neotorch.domain.statistics import clopper_pearson, cohen_kappa
 from neotorch.domain.study import Study
+from neotorch.report.pictures import pictures
 from neotorch.rules.consistency import adjudications
-from neotorch.rules.endpoints import patient_endpoints, patient_values
+from neotorch.rules.endpoints import member, patient_endpoints, patient_values, trial_result
 from neotorch.rules.endpoints.agreement import Agreement, agreements
 from neotorch.rules.endpoints.patient import rcb_text
 from neotorch.rules.endpoints.values import HIDDEN
 from neotorch.rules.reads import replaced, sides
+from neotorch.rules.trial import diff_values, displayed
 from tests.support import CLEAN, RESIDUAL, START, SUBJECT, consent, cycle, day, pathology, state_of, study, surgery
 
 NONE: dict[str, Any] = dict(CLEAN)
@@ -216,6 +218,20 @@ def test_while_a_blinded_read_counts_run_names_and_artifacts_say_no_value() -> N
     assert values["efs"].displayed == (values["efs"].text, values["efs"].reason)
     settled = patient_endpoints(state_of([*facts, SETTLED]), of, day(300))
     assert settled.headline == "pCR: no, RCB-III"
+
+
+@pytest.mark.parametrize(("reference", "drawn"), [("local", True), ("central", False)])
+def test_pictures_and_differences_go_by_the_same_rule(reference: str, drawn: bool) -> None:
+    """No picture of RCB is published, and no difference names a value, while a value rests on a read not to be shown."""
+    of = path(reference)
+    result = trial_result([member(state_of(operated(LOCAL, CENTRAL)), of, day(300))], of, day(300))
+    keys = {p.key for p in pictures(result)}
+    assert ("endpoints-rcb-classes" in keys) == ("endpoints-rcb-index" in keys) == drawn
+    assert "endpoints-flow" in keys
+    told = list(displayed(diff_values({}, result.values()), of))
+    hidden = {c.field for c in told if c.new == HIDDEN}
+    assert hidden == (set() if drawn else {"pcr", "rcb", "pcr.full", "pcr.evaluable", "rcb01.full", "rcb01.evaluable"})
+    assert all(c.old is None for c in told)
 
 
 def test_beside_a_local_value_stands_only_that_it_is_awaited() -> None:
