@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
@@ -31,9 +31,9 @@ class News:
         self._facts: tuple[int, list[ev.AnyTrialFact]] = (-1, [])
         self._trails: tuple[int, Mapping[str, NoticeTrail]] = (-1, {})
 
-    def read(self, log: EventLog) -> News:
-        """Take in what is new."""
-        for row in log.read(after=self._upto):
+    def read(self, log: EventLog, *, known_at: datetime | None = None) -> News:
+        """Take in what is new, or what of it was known at an instant."""
+        for row in log.read(after=self._upto, known_at=known_at):
             self._upto = row.seq
             if row.event.subject is None:
                 self.rows.append(row)
