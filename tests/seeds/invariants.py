@@ -1,0 +1,373 @@
+"""Four promises, held against a finished log: what was lived through is only read here, never run again.
+
+    reminded   no visit passes without a reminder, or the reason that `neotorch explain` gives
+    ended      nothing goes out after withdrawal or death, but for the exceptions named in EXCEPTIONS
+    single     one open obligation per key at any time
+    answered   a query is open exactly as long as the data ask for it, by `tests.seeds.byhand`
+
+Pure: a log, the study and what the world did to the server go in, violations come out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import partial
+
+from neotorch.domain import events as ev
+from neotorch.domain.calendar import local_date
+from neotorch.domain.state import PatientState, fold
+from neotorch.rules.reminded import PASSED, Owed, reminded
+from neotorch.rules.schedule import VisitPlan, visit_plans
+from tests.seeds.byhand import Chart
+from tests.seeds.life import Lived
+
+LEASE = timedelta(seconds=60)
+PACE = timedelta(hours=24)
+"""Digests go out once a day; until then what is collected may lapse."""
+DAY = re.compile(r"/\d{4}-\d{2}-\d{2}(\.\d+)?$")
+BY_HAND = frozenset({"missing", "too-old", "dose-labs", "history", "survival", "pathology", "imaging", "manual"})
+EXCEPTIONS = {
+    "told": "safety.tell: the investigator learns of a death, and of what became known of the time before",
+    "report": "safety.report: a serious adverse event is owed its report, whatever became of the patient",
+    "asked": "docs/queries.md: what the data lack or contradict is asked once, and then stands on the worklist",
+    "answered": "docs/queries.md: whoever asked hears of the answer",
+    "found": "rules/traces.py: a departure from the time before the end, told once",
+}
+"""What may go out after the end, each with its rule."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise that was not kept."""
+
+    promise: str
+    subject: str
+    key: str
+    day: date
+    what: str
+    rows: tuple[int, ...] = ()
+    """Places in the log."""
+
+    def __str__(self) -> str:
+        rows = f" (rows {', '.join(map(str, self.rows))})" if self.rows else ""
+        return f"{self.promise}: {self.key} on {self.day}: {self.what}{rows}"
+
+
+@dataclass
+class Findings:
+    """What the checker saw."""
+
+    violations: list[Violation] = field(default_factory=list)
+    figures: Counter[str] = field(default_factory=Counter)
+    """Visits, reminders, queries, looks; and how often which reason or exception was given."""
+
+
+def check(lived: Lived) -> Findings:
+    """Hold a log against all four promises."""
+    found = Findings()
+    for promise in (no_visit_unreminded, nothing_after_the_end, one_open_per_key, queries_as_the_data_say):
+        found.violations += promise(lived, found.figures)
+    events = Counter(r.event.type for r in lived.rows)
+    found.figures["reminders"] = sum(
+        1 for r in lived.rows if isinstance(r.event, ev.NoticeSent) and r.event.subject and _of_visit(r.event)
+    )
+    found.figures["notices"] = events["notice_sent"]
+    found.figures["queries"] = events["query_raised"]
+    found.figures["deviations"] = events["deviation_found"]
+    found.figures["looks"] = len(lived.looks)
+    found.figures["patients"] = len(_subjects(lived))
+    return found
+
+
+def _subjects(lived: Lived) -> list[str]:
+    return sorted({r.event.subject for r in lived.rows if r.event.subject})
+
+
+def _notice(key: str) -> str:
+    """The notice's key without role and channel."""
+    return key.rsplit("/", 2)[0]
+
+
+def _of_visit(event: ev.NoticeSent | ev.NoticeClaimed) -> bool:
+    """Whether a notice is a reminder of a visit, or says that it moved: SUBJECT/VISIT/rung/day."""
+    notice = _notice(event.key)
+    return notice.count("/") == 3 and notice.startswith(f"{event.subject}/") and bool(DAY.search(notice))
+
+
+# ── no visit passes without a reminder, or the reason why not ─────────────────────────────────────────────────────
+
+
+def no_visit_unreminded(lived: Lived, figures: Counter[str]) -> Iterator[Violation]:
+    """Yield the visits of which nobody was reminded for no reason."""
+    last = lived.looks[-1]
+    by_subject, told = defaultdict(list), set()
+    for row in lived.rows:
+        if row.event.subject:
+            by_subject[row.event.subject].append(row)
+        if isinstance(row.event, ev.NoticeSent) and row.event.subject and _of_visit(row.event):
+            told.add(_notice(row.event.key).rsplit("/", 2)[0])
+    held = _held_spans(lived, last.at)
+    for subject, rows in by_subject.items():
+        state = fold(rows, subject)
+        today = local_date(last.at, lived.study.site(state.site).time_zone)
+        for plan in visit_plans(state, lived.study, today):
+            if plan.status not in PASSED:
+                continue
+            figures["visits"] += 1
+            if f"{subject}/{plan.code}" in told:
+                figures["reminded: told"] += 1
+                continue
+            yield from _why_not(lived, state, plan, held, figures)
+
+
+def _why_not(
+    lived: Lived, state: PatientState, plan: VisitPlan, held: Sequence[tuple[datetime, datetime]], figures: Counter[str]
+) -> Iterator[Violation]:
+    """Yield a violation unless the engine's reason stands up to what the world and the log say."""
+    now = lived.looks[-1].at
+    found = reminded(state, lived.study, plan, now, partial(lived.audience, state.site))
+    figures[f"reminded: {found.reason}"] += 1
+    key = f"{state.subject}/{plan.code}"
+    doubt = partial(Violation, "reminded", state.subject, key, local_date(now, lived.study.site(state.site).time_zone))
+    rows = tuple(state.learnt[i].seq for i in plan.evidence)
+    match found.reason:
+        case "off" if not all(_within(o, lived.off, now) for o in found.owed):
+            yield doubt(f"due while the engine ran, and nobody was reminded: {found}", rows)
+        case "held" if not all(_within(o, held, now) for o in found.owed):
+            yield doubt(f"due while nothing was held: {found}", rows)
+        case "told" | "ahead" | "nobody":
+            yield doubt(f"no reminder of it is in the log, and the reason is none: {found}", rows)
+        case "failed" if not any(r.seq for r in lived.rows if isinstance(r.event, ev.NoticeClaimed) and r.event.key.startswith(key)):
+            yield doubt(f"nobody tried to send any: {found}", rows)
+
+
+def _within(owed: Owed, spans: Sequence[tuple[datetime, datetime]], now: datetime) -> bool:
+    """Whether what was owed was owed in these spans only, but for what a daily digest may take."""
+    until, at = owed.until or now, owed.since
+    for begin, end in sorted(spans):
+        if begin - timedelta(hours=3) <= at < end + timedelta(hours=3):  # the server's clock may be 2 h off
+            at = max(at, end)
+    return until - at <= PACE
+
+
+def _held_spans(lived: Lived, now: datetime) -> list[tuple[datetime, datetime]]:
+    """Return the times in which notices were held for a person, by what the log says."""
+    spans: list[tuple[datetime, datetime]] = []
+    since: datetime | None = None
+    for row in lived.rows:
+        if isinstance(row.event, ev.Incident) and row.event.kind == ev.FLOOD:
+            since = since or row.recorded_at
+        if isinstance(row.event, ev.NoticesReleased) and since:
+            spans.append((since, row.recorded_at))
+            since = None
+    return [*spans, (since, now)] if since else spans
+
+
+# ── nothing after withdrawal or death ─────────────────────────────────────────────────────────────────────────────
+
+GOES_OUT = (ev.NoticeClaimed, ev.QueryRaised, ev.DeviationFound)
+
+
+def nothing_after_the_end(lived: Lived, figures: Counter[str]) -> Iterator[Violation]:
+    """Yield what went out about a patient whose journey had ended by what was known then."""
+    for subject in _subjects(lived):
+        rows = [r for r in lived.rows if r.event.subject == subject]
+        chart: Chart | None = None
+        for place, row in enumerate(rows):
+            if isinstance(row.event, ev.Fact):
+                chart = None
+                continue
+            if not isinstance(row.event, GOES_OUT):
+                continue
+            chart = chart or Chart(rows[:place], subject, lived.study)
+            if not chart.ended:
+                continue
+            excuse = _excuse(row, rows[:place], chart, lived)
+            if excuse in EXCEPTIONS:
+                figures[f"after the end: {excuse}"] += 1
+            else:
+                key = getattr(row.event, "query", None) or getattr(row.event, "deviation", None) or row.event.key
+                yield Violation("ended", subject, key, row.event.occurred, f"{row.event.type} though {chart.ended}; {excuse}", (row.seq,))
+
+
+def _excuse(row: ev.Recorded, before: Sequence[ev.Recorded], chart: Chart, lived: Lived) -> str:
+    """Return the exception that lets something go out after the end, or why there is none."""
+    event = row.event
+    if isinstance(event, ev.QueryRaised):
+        known = event.query in chart.asked(row.recorded_at).may
+        return "asked" if known else "the data do not ask for it"
+    if isinstance(event, ev.DeviationFound):
+        return _of_before(event, before, lived, row.recorded_at)
+    notice = _notice(event.key)
+    about, _, word = notice.rpartition("/")
+    ids = {f.id: f for f in chart.facts}
+    if word == "told":
+        return "told" if about in ids else "it tells of nothing that holds"
+    for fact_id, fact in ids.items():
+        if notice.startswith(f"{fact_id}/report/"):
+            owed = fact.type == "adverse_event" and fact.reported is None
+            return "report" if owed else "the report has been made"
+    if match := re.search(r"^(.*)/(asked|answered)/(\d+)(/\d+)?$", notice):
+        return match[2] if _open(before, match[1]) else "the query is not open"
+    if match := re.search(r"^(.*)/found/(\d+)$", notice):
+        return "found" if _open(before, match[1]) else "the deviation is not open"
+    return "no rule lets it go out"
+
+
+def _of_before(event: ev.DeviationFound, before: Sequence[ev.Recorded], lived: Lived, at: datetime) -> str:
+    """Whether a deviation is about the time before the end: a visit that is not behind any more cannot be late."""
+    if event.visit is None:
+        return "found"
+    state = fold(before, event.subject or "")
+    today = local_date(at, lived.study.site(state.site).time_zone)
+    plan = next((p for p in visit_plans(state, lived.study, today) if p.code == event.visit), None)
+    behind = plan is None or plan.status in ("held", "missed", "waived")
+    return "found" if behind else f"{event.visit} is {plan.status if plan else 'unknown'}"
+
+
+def _open(rows: Sequence[ev.Recorded], key: str) -> bool:
+    """Whether a query or deviation is open at the end of these rows."""
+    for row in reversed(rows):
+        event = row.event
+        if isinstance(event, ev.QueryRaised | ev.QueryClosed) and event.query == key:
+            return isinstance(event, ev.QueryRaised)
+        if isinstance(event, ev.DeviationFound | ev.DeviationWithdrawn) and event.deviation == key:
+            return isinstance(event, ev.DeviationFound)
+    return False
+
+
+# ── one open obligation per key ───────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class _Copy:
+    """One copy of a notice on its way."""
+
+    attempt: int = 0
+    claimed: datetime | None = None
+    """Set while nobody knows what became of it."""
+    retry_at: datetime | None = None
+    settled: str = ""
+    rows: tuple[int, ...] = ()
+
+
+def one_open_per_key(lived: Lived, figures: Counter[str]) -> Iterator[Violation]:
+    """Yield what was opened while it was open, closed while it was not, or sent twice."""
+    opened: dict[str, int] = {}
+    rounds: Counter[str] = Counter()
+    copies: dict[str, _Copy] = defaultdict(_Copy)
+    for row in lived.rows:
+        event = row.event
+        match event:
+            case ev.QueryRaised() | ev.DeviationFound():
+                key = event.query if isinstance(event, ev.QueryRaised) else event.deviation
+                rounds[key] += 1
+                if key in opened:
+                    yield _single(row, key, "opened while it was open", opened[key])
+                elif event.round != rounds[key]:
+                    yield _single(row, key, f"round {event.round} is its opening number {rounds[key]}")
+                opened[key] = row.seq
+            case ev.QueryClosed() | ev.DeviationWithdrawn():
+                key = event.query if isinstance(event, ev.QueryClosed) else event.deviation
+                if opened.pop(key, None) is None:
+                    yield _single(row, key, "closed while it was not open")
+            case ev.NoticeClaimed():
+                wrong = _claim(copies[event.key], event, row)
+                if wrong:
+                    yield _single(row, event.key, wrong, *copies[event.key].rows)
+                copies[event.key].rows += (row.seq,)
+            case ev.NoticeSent() | ev.NoticeFailed():
+                copy = copies[event.key]
+                if copy.attempt != event.attempt:
+                    yield _single(row, event.key, f"outcome of attempt {event.attempt} without its claim")
+                _settle(copy, event)
+    figures["open at the end"] += len(opened)
+    for look in lived.looks:
+        twice = [k for k, n in Counter(key for key, _, _ in look.worklist).items() if n > 1]
+        for key in twice:
+            yield Violation("single", key.split("/")[0], key, look.at.date(), "stands on the worklist twice", (look.seq,))
+
+
+def _single(row: ev.Recorded, key: str, what: str, *rows: int) -> Violation:
+    return Violation("single", row.event.subject or "trial", key, row.event.occurred, what, (*rows, row.seq))
+
+
+def _claim(copy: _Copy, event: ev.NoticeClaimed, row: ev.Recorded) -> str:
+    """Take note of a claim; return what is wrong with it."""
+    notice = _notice(event.key)
+    must_arrive = notice.endswith("/told") or "/report/" in notice  # safety, endpoints, incidents: never lost
+    wrong = ""
+    if copy.settled:
+        wrong = f"claimed again though {copy.settled}"
+    elif copy.claimed and not (must_arrive and row.recorded_at - copy.claimed >= LEASE):
+        wrong = "claimed while it is being sent"
+    elif copy.retry_at and row.recorded_at < copy.retry_at - timedelta(hours=2):
+        wrong = f"claimed before {copy.retry_at}"
+    elif event.attempt != copy.attempt + 1:
+        wrong = f"attempt {event.attempt} follows on {copy.attempt}"
+    copy.attempt, copy.claimed, copy.retry_at = event.attempt, row.recorded_at, None
+    return wrong
+
+
+def _settle(copy: _Copy, event: ev.NoticeSent | ev.NoticeFailed) -> None:
+    copy.claimed = None
+    if isinstance(event, ev.NoticeSent):
+        copy.settled = "it was sent"
+    elif event.retry_at is None:
+        copy.settled = "it was given up"
+    else:
+        copy.retry_at = event.retry_at
+
+
+# ── a query is open as long as the data ask for it ────────────────────────────────────────────────────────────────
+
+
+def queries_as_the_data_say(lived: Lived, figures: Counter[str]) -> Iterator[Violation]:
+    """Yield open queries that the data answer, and what the data ask for and no open query does."""
+    kinds = {r.event.query: r.event.kind for r in lived.rows if isinstance(r.event, ev.QueryRaised)}
+    for look in lived.looks:
+        rows = [r for r in lived.rows if r.seq <= look.seq]
+        opened = _opened(rows)
+        for subject in sorted({r.event.subject for r in rows if r.event.subject}):
+            chart = Chart(rows, subject, lived.study)
+            if not chart.of("consent"):
+                continue
+            asked, today = chart.asked(look.at), chart.local(look.at)
+            mine = {key: seq for key, seq in opened.items() if key.startswith(f"{subject}/")}
+            figures["queries looked at"] += len(mine)
+            for key, seq in mine.items():
+                if kinds[key] in BY_HAND and key not in asked.may:
+                    yield Violation("answered", subject, key, today, f"open, and the data answer it ({kinds[key]})", (seq, look.seq))
+                elif kinds[key] not in BY_HAND:
+                    yield from _booking(key, kinds[key], chart, lived, look.at, seq)
+            for key in asked.must - mine.keys():
+                yield Violation("answered", subject, key, today, "the data ask for it, and it is not open", (look.seq,))
+
+
+def _opened(rows: Sequence[ev.Recorded]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for row in rows:
+        if isinstance(row.event, ev.QueryRaised):
+            found[row.event.query] = row.seq
+        elif isinstance(row.event, ev.QueryClosed):
+            found.pop(row.event.query, None)
+    return found
+
+
+def _booking(key: str, kind: str, chart: Chart, lived: Lived, now: datetime, seq: int) -> Iterator[Violation]:
+    """Yield an open question about an appointment that is no more outside its window; windows are the schedule's."""
+    doubt = partial(Violation, "answered", chart.subject, key, chart.local(now))
+    if kind != "booking":
+        yield doubt(f"no look by hand at queries of kind {kind}", (seq,))
+        return
+    code = key.split("/")[1]
+    state = fold(chart.rows, chart.subject)
+    plan = next(p for p in visit_plans(state, lived.study, chart.local(now)) if p.code == code)
+    booked = [f for f in chart.of("visit_booked") if f.visit == code]
+    outside = booked and plan.protocol and not plan.protocol.opens <= booked[-1].appointment <= plan.protocol.closes
+    if not outside or booked[-1].reason or chart.held(plan.visit):
+        yield doubt("open, and the appointment is no question any more", (seq,))
