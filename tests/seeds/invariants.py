@@ -11,6 +11,7 @@ Pure: a log, the study and what the world did to the server go in, violations co
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -79,12 +80,16 @@ def check(lived: Lived) -> Findings:
     found.figures["queries"] = events["query_raised"]
     found.figures["deviations"] = events["deviation_found"]
     found.figures["looks"] = len(lived.looks)
-    found.figures["patients"] = len(_subjects(lived))
+    found.figures["patients"] = len(_by_subject(lived))
     return found
 
 
-def _subjects(lived: Lived) -> list[str]:
-    return sorted({r.event.subject for r in lived.rows if r.event.subject})
+def _by_subject(lived: Lived) -> dict[str, list[ev.Recorded]]:
+    found: dict[str, list[ev.Recorded]] = defaultdict(list)
+    for row in lived.rows:
+        if row.event.subject:
+            found[row.event.subject].append(row)
+    return found
 
 
 def _notice(key: str) -> str:
@@ -104,14 +109,10 @@ def _of_visit(event: ev.NoticeSent | ev.NoticeClaimed) -> bool:
 def no_visit_unreminded(lived: Lived, figures: Counter[str]) -> Iterator[Violation]:
     """Yield the visits of which nobody was reminded for no reason."""
     last = lived.looks[-1]
-    by_subject, told = defaultdict(list), set()
-    for row in lived.rows:
-        if row.event.subject:
-            by_subject[row.event.subject].append(row)
-        if isinstance(row.event, ev.NoticeSent) and row.event.subject and _of_visit(row.event):
-            told.add(_notice(row.event.key).rsplit("/", 2)[0])
+    sent = (r.event for r in lived.rows if isinstance(r.event, ev.NoticeSent) and r.event.subject)
+    told = {_notice(e.key).rsplit("/", 2)[0] for e in sent if _of_visit(e)}
     held = _held_spans(lived, last.at)
-    for subject, rows in by_subject.items():
+    for subject, rows in _by_subject(lived).items():
         state = fold(rows, subject)
         today = local_date(last.at, lived.study.site(state.site).time_zone)
         for plan in visit_plans(state, lived.study, today):
@@ -169,15 +170,17 @@ def _held_spans(lived: Lived, now: datetime) -> list[tuple[datetime, datetime]]:
 
 # ── nothing after withdrawal or death ─────────────────────────────────────────────────────────────────────────────
 
+ENDS = frozenset({"death", "withdrawal", "eligibility"})
+"""What can end a journey."""
 GOES_OUT = (ev.NoticeClaimed, ev.QueryRaised, ev.DeviationFound)
 
 
 def nothing_after_the_end(lived: Lived, figures: Counter[str]) -> Iterator[Violation]:
     """Yield what went out about a patient whose journey had ended by what was known then."""
-    for subject in _subjects(lived):
-        rows = [r for r in lived.rows if r.event.subject == subject]
+    for subject, rows in _by_subject(lived).items():
         chart: Chart | None = None
-        for place, row in enumerate(rows):
+        first = next((n for n, r in enumerate(rows) if r.event.type in ENDS), len(rows))
+        for place, row in enumerate(rows[first:], first):
             if isinstance(row.event, ev.Fact):
                 chart = None
                 continue
@@ -220,7 +223,7 @@ def _excuse(row: ev.Recorded, before: Sequence[ev.Recorded], chart: Chart, lived
 
 def _of_before(event: ev.DeviationFound, before: Sequence[ev.Recorded], lived: Lived, at: datetime) -> str:
     """Whether a deviation is about the time before the end: a visit that is not behind any more cannot be late."""
-    if event.visit is None:
+    if event.kind not in ("missed", "out-of-window"):  # all others are about what was done, not about time gone by
         return "found"
     state = fold(before, event.subject or "")
     today = local_date(at, lived.study.site(state.site).time_zone)
@@ -329,15 +332,13 @@ def _settle(copy: _Copy, event: ev.NoticeSent | ev.NoticeFailed) -> None:
 def queries_as_the_data_say(lived: Lived, figures: Counter[str]) -> Iterator[Violation]:
     """Yield open queries that the data answer, and what the data ask for and no open query does."""
     kinds = {r.event.query: r.event.kind for r in lived.rows if isinstance(r.event, ev.QueryRaised)}
-    for look in lived.looks:
-        rows = [r for r in lived.rows if r.seq <= look.seq]
-        opened = _opened(rows)
-        for subject in sorted({r.event.subject for r in rows if r.event.subject}):
+    for subject, every in _by_subject(lived).items():
+        for look in lived.looks:
+            rows = every[: bisect_right(every, look.seq, key=lambda r: r.seq)]
             chart = Chart(rows, subject, lived.study)
             if not chart.of("consent"):
                 continue
-            asked, today = chart.asked(look.at), chart.local(look.at)
-            mine = {key: seq for key, seq in opened.items() if key.startswith(f"{subject}/")}
+            asked, today, mine = chart.asked(look.at), chart.local(look.at), _opened(rows)
             figures["queries looked at"] += len(mine)
             for key, seq in mine.items():
                 if kinds[key] in BY_HAND and key not in asked.may:

@@ -256,7 +256,8 @@ class Life:
             hold_back(self.engine)
         if self._stirred:
             self._mind_the_trial()
-            self._stirred = False
+            shown = self.clock()
+            self._stirred = shown < at_hour(local_date(shown, zone), rules.digest_hour, zone)  # the digest is yet to go
         self._release()
 
     def _mind_the_trial(self) -> None:

@@ -58,11 +58,12 @@ class World:
     end: datetime
 
 
-def world(seed: int) -> World:
-    """Draw the trial of a seed; the same seed gives the same one."""
+def world(seed: int, *, small: bool = False) -> World:
+    """Draw the trial of a seed; the same seed gives the same one. `small`: fewer patients and years."""
     rng = Random(f"seeds/{seed}")
     made = _study(rng)
-    dated = [d for n in range(1, rng.randint(3, 6) + 1) for d in _one(rng, made, seed, n)]
+    patients, longest = (rng.randint(2, 3), 800) if small else (rng.randint(3, 6), 1450)
+    dated = [d for n in range(1, patients + 1) for d in _one(rng, made, seed, n, longest)]
     dated.sort(key=lambda d: d.known_at)
     begin, end = dated[0].known_at, datetime(2026, 11, 23, 1, tzinfo=UTC)
     settings = _settings(rng, made)
@@ -86,11 +87,11 @@ def _study(rng: Random) -> Study:
     return Study.model_validate(body)
 
 
-def _one(rng: Random, made: Study, seed: int, number: int) -> list[Dated]:
+def _one(rng: Random, made: Study, seed: int, number: int, longest: int) -> list[Dated]:
     """Return the facts of one patient at some site, as they come in: some late, wrong at first, or taken back."""
     site = rng.choice(made.sites)
     here = made.model_copy(update={"sites": [site, *(s for s in made.sites if s.code != site.code)]})
-    slot = Slot(rng.randint(30, 1450), rng.choice(FATES), quantile=rng.random())  # type: ignore[arg-type]
+    slot = Slot(rng.randint(30, longest), rng.choice(FATES), quantile=rng.random())  # type: ignore[arg-type]
     plain = _patient(here, f"NT-{number:03d}", slot, f"seeds/{seed}/{number}", UNTIL)
     return muddled(rng, plain, here, UNTIL)
 
