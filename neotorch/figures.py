@@ -6,7 +6,6 @@ between the two is an incident that names patient and field.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -92,7 +91,7 @@ class Figures:
         changes = diff_values({n: old[n] for n in names if n in old}, {n: new[n] for n in names if n in new})
         if not changes:
             return Recalculation(result, (), None, incident, len(derived))
-        digest = hashlib.sha256(ev.canonical(new)).hexdigest()
+        digest = ev.digest_of(new)
         effects = engine.effects(None)
         event = ev.EndpointsRecalculated(
             **effects.common(f"endpoints/{head}/{digest[:16]}") | {"occurred": result.cut}, trigger=trigger, log_seq=head,
@@ -150,7 +149,7 @@ class Figures:
 
     def _incident(self, kind: str, what: str, off: tuple[ev.EndpointChange, ...], seq: int) -> ev.Incident:
         fields = ", ".join(f"{c.subject or 'trial'} {c.field}: {c.old} -> {c.new}" for c in off[:5])
-        tail = hashlib.sha256(ev.canonical([c.model_dump() for c in off])).hexdigest()[:16]
+        tail = ev.digest_of([c.model_dump() for c in off])[:16]
         effects = self._engine.effects(None)
         common = effects.common(f"incident/{'endpoints' if kind.startswith('un') else 'incremental'}/{seq}/{tail}")
         incident = ev.Incident(**common, kind=kind, detail=f"{what}: {fields}"[:500])

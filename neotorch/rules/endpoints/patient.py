@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from neotorch.domain import events as ev
+from neotorch.domain.history import after_death
 from neotorch.domain.pcr import Definition
 from neotorch.domain.rcb import RcbResult
 from neotorch.domain.state import PatientState
@@ -169,4 +170,9 @@ def _time(analysis: Analysis, time: TimeToEvent, state: PatientState) -> Value:
     }[time.status]
     if analysis.code == "os" and time.status == "censored":
         then = "the next sign of life, or death"
+    alive = after_death(state) if time.finding == "death" else ()
+    if alive:
+        time = replace(
+            time, reason=f"{time.reason}; to be resolved: {alive[0].type} on {alive[0].occurred} is after it"
+        )
     return of_time(time, state.facts, code=analysis.code, label=analysis.label, rule=analysis.rule, would_change=then)
