@@ -27,8 +27,6 @@ from tests.seeds.byhand import Chart
 from tests.seeds.life import Lived
 
 LEASE = timedelta(seconds=60)
-PACE = timedelta(hours=24)
-"""Digests go out once a day; until then what is collected may lapse."""
 DAY = re.compile(r"/\d{4}-\d{2}-\d{2}(\.\d+)?$")
 BY_HAND = frozenset({"missing", "too-old", "dose-labs", "history", "survival", "pathology", "imaging", "manual"})
 EXCEPTIONS = {
@@ -136,9 +134,9 @@ def _why_not(
     doubt = partial(Violation, "reminded", state.subject, key, local_date(now, lived.study.site(state.site).time_zone))
     rows = tuple(state.learnt[i].seq for i in plan.evidence)
     match found.reason:
-        case "off" if not all(_within(o, lived.off, now) for o in found.owed):
+        case "off" if not all(_within(o, lived.off, lived) for o in found.owed):
             yield doubt(f"due while the engine ran, and nobody was reminded: {found}", rows)
-        case "held" if not all(_within(o, held, now) for o in found.owed):
+        case "held" if not all(_within(o, held, lived) for o in found.owed):
             yield doubt(f"due while nothing was held: {found}", rows)
         case "told" | "ahead" | "nobody":
             yield doubt(f"no reminder of it is in the log, and the reason is none: {found}", rows)
@@ -146,13 +144,13 @@ def _why_not(
             yield doubt(f"nobody tried to send any: {found}", rows)
 
 
-def _within(owed: Owed, spans: Sequence[tuple[datetime, datetime]], now: datetime) -> bool:
+def _within(owed: Owed, spans: Sequence[tuple[datetime, datetime]], lived: Lived) -> bool:
     """Whether what was owed was owed in these spans only, but for what a daily digest may take."""
-    until, at = owed.until or now, owed.since
+    until, at = owed.until or lived.looks[-1].at, owed.since
     for begin, end in sorted(spans):
         if begin - timedelta(hours=3) <= at < end + timedelta(hours=3):  # the server's clock may be 2 h off
             at = max(at, end)
-    return until - at <= PACE
+    return until - at <= lived.pace
 
 
 def _held_spans(lived: Lived, now: datetime) -> list[tuple[datetime, datetime]]:

@@ -74,6 +74,8 @@ class Lived:
     off: list[tuple[datetime, datetime]] = field(default_factory=list)
     """Times, by the server's clock, in which no journey woke."""
     audience: Callable[[str | None, datetime], Audience] = lambda *_: Audience({}, {})
+    pace: timedelta = timedelta(minutes=1)
+    """How long something that is due may take while all is well; a day where it is collected for a digest."""
     refused: int = 0
 
 
@@ -89,6 +91,8 @@ class Life:
         post = Post(Notifier(channels, settings.outbox), Random(f"post/{world.seed}"), world.fails, world.killed)
         self.engine = Engine(settings, world.study, log, post, self.clock)
         self.lived = Lived(world.study, [], audience=self.engine.audience_at)
+        if any(c.digest or c.most_per_day for c in settings.channels):
+            self.lived.pace = DAY
         self._desk = Desk(Random(f"desk/{world.seed}"), world.study)
         self._agenda: list[tuple[datetime, int, Callable[..., None], tuple[Any, ...]]] = []
         self._order = itertools.count()
