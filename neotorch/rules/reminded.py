@@ -96,15 +96,21 @@ def _told(state: PatientState, code: str) -> list[tuple[datetime, str]]:
 def _spells(state: PatientState, study: Study, code: str) -> Iterator[_Spell]:
     """Yield what was known of a visit from one time that facts came in to the next."""
     zone = study.site(state.site).time_zone
-    rows = sorted((r for r in state.learnt.values() if isinstance(r.event, ev.Fact)), key=lambda r: r.seq)
-    batches = [(at, list(batch)) for at, batch in groupby(rows, key=lambda r: r.recorded_at)]
-    ends = [at for at, _ in batches[1:]]
-    known = fold((), state.subject)
-    for (at, batch), until in zip(batches, [*ends, None], strict=True):
-        known = grown(known, batch)
+    for known, at, until in state.once("history", (), lambda: _history(state)):
         plan = next((p for p in visit_plans(known, study, local_date(at, zone)) if p.code == code), None)
         if plan:
             yield _Spell(known, at, until, plan)
+
+
+def _history(state: PatientState) -> tuple[tuple[PatientState, datetime, datetime | None], ...]:
+    """Return what was known of a patient, from when until when; of what was done about it nothing."""
+    rows = sorted((r for r in state.learnt.values() if isinstance(r.event, ev.Fact)), key=lambda r: r.seq)
+    batches = [(at, list(batch)) for at, batch in groupby(rows, key=lambda r: r.recorded_at)]
+    known, found = fold((), state.subject), []
+    for (at, batch), until in zip(batches, [*(at for at, _ in batches[1:]), None], strict=True):
+        known = grown(known, batch)
+        found.append((known, at, until))
+    return tuple(found)
 
 
 def _owed(spell: _Spell, study: Study, now: datetime) -> Iterator[Owed]:

@@ -65,11 +65,14 @@ class Chart:
         self.rows = [r for r in rows if r.event.subject == subject]
         self._standing = standing(self.rows)
         self.facts: list[Any] = [r.event for r in self._standing]
+        self._by_kind: dict[str, list[Any]] = {}
+        for fact in self.facts:
+            self._by_kind.setdefault(fact.type, []).append(fact)
         self.learnt: dict[str, datetime] = {r.event.id: r.recorded_at for r in self.rows}
 
     def of(self, kind: str) -> list[Any]:
         """The facts of a type."""
-        return [f for f in self.facts if f.type == kind]
+        return self._by_kind.get(kind, [])
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -325,12 +328,20 @@ class Chart:
         if scan.sum_mm is None:
             return "NE"
         since = base.occurred if base else date.min
-        earlier = [s.sum_mm for s in scans if since <= s.occurred < scan.occurred and s.sum_mm is not None and s.id != getattr(base, "id", "")]
+        earlier = [
+            s.sum_mm
+            for s in scans
+            if since <= s.occurred < scan.occurred and s.sum_mm is not None and s.id != getattr(base, "id", "")
+        ]
         if base:
-            earlier = [s.sum_mm for s in scans if since < s.occurred < scan.occurred and s.sum_mm is not None] + [base.sum_mm]
+            earlier = [s.sum_mm for s in scans if since < s.occurred < scan.occurred and s.sum_mm is not None] + [
+                base.sum_mm
+            ]
         if earlier:
             low = min(earlier)
-            if (low == 0 and scan.sum_mm > 0) or (low > 0 and scan.sum_mm - low > 5 - 1e-9 and scan.sum_mm > 1.2 * low - 1e-9):
+            if (low == 0 and scan.sum_mm > 0) or (
+                low > 0 and scan.sum_mm - low > 5 - 1e-9 and scan.sum_mm > 1.2 * low - 1e-9
+            ):
                 return "PD"
         if base is None:
             return "NE"
@@ -359,7 +370,7 @@ def _value(source: Any, item: str) -> Any:
 def _against(scan: Any, shown: str) -> bool:
     """Whether the reported response cannot stand beside the sums."""
     said = scan.response
-    if shown == "NE" or said == shown:
+    if shown in ("NE", said):
         return False
     if shown == "PD" or said == "PD":
         return True
@@ -369,7 +380,13 @@ def _against(scan: Any, shown: str) -> bool:
 
 def _disagreements(r: Any) -> Iterator[str]:
     """Codes of what does not go together in a pathology report."""
-    cells, in_situ, nodes, met, removed = r.cellularity_pct, r.in_situ_pct, r.nodes_positive, r.largest_met_mm, r.nodes_removed
+    cells, in_situ, nodes, met, removed = (
+        r.cellularity_pct,
+        r.in_situ_pct,
+        r.nodes_positive,
+        r.largest_met_mm,
+        r.nodes_removed,
+    )
     share = None if None in (cells, in_situ) else cells / 100 * (1 - in_situ / 100)
     clean = r.ypt in ("ypT0", "ypTis")
     if share is not None and (r.ypt == "ypTX" or (clean and share > 0) or (not clean and share == 0)):

@@ -1,5 +1,7 @@
 """What coordinators and monitors say at the desk, drawn from what is open at the moment."""
 
+# ruff: noqa: ARG002 - all ways to say something have one signature
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -33,7 +35,13 @@ class Desk:
             return None
         self._count += 1
         kind, fields = said
-        body = {"type": kind, "id": f"desk-{self._count}", "study": self._study.id, "subject": state.subject, "occurred": today}
+        body = {
+            "type": kind,
+            "id": f"desk-{self._count}",
+            "study": self._study.id,
+            "subject": state.subject,
+            "occurred": today,
+        }
         return ev.FACT.validate_python(body | {"actor": "crc.03"} | fields)
 
     def _visit(self, due: Duties, today: date, days: int) -> str | None:
@@ -83,7 +91,11 @@ class Desk:
 
     def _acknowledge(self, state: PatientState, due: Duties, today: date) -> Said:
         found = [k for k, t in state.deviations.items() if t.open]
-        return ("deviation_acknowledged", {"deviation": self._rng.choice(found), "cause": "staff", "action": "none"}) if found else None
+        return (
+            ("deviation_acknowledged", {"deviation": self._rng.choice(found), "cause": "staff", "action": "none"})
+            if found
+            else None
+        )
 
     def _answer(self, state: PatientState, due: Duties, today: date) -> Said:
         open_ = [q for q, t in state.queries.items() if t.open]
@@ -92,13 +104,25 @@ class Desk:
     def _open(self, state: PatientState, due: Duties, today: date) -> Said:
         if self._rng.random() < 0.5:
             return None
-        return "query_opened", {"query": f"{state.subject}/monitor/{self._count}", "text": "please check", "actor": "mon.01"}
+        return "query_opened", {
+            "query": f"{state.subject}/monitor/{self._count}",
+            "text": "please check",
+            "actor": "mon.01",
+        }
 
     def _resolve(self, state: PatientState, due: Duties, today: date) -> Said:
         open_ = [q for q in state.asked if q not in state.resolved]
         return ("query_resolved", {"query": self._rng.choice(open_), "actor": "mon.01"}) if open_ else None
 
     def _take_back(self, state: PatientState, due: Duties, today: date) -> Said:
-        words = (ev.VisitBooked, ev.VisitWaived, ev.Snoozed, ev.NoticeSeen, ev.QueryResolved, ev.VisitMissed, ev.QueryOpened)
+        words = (
+            ev.VisitBooked,
+            ev.VisitWaived,
+            ev.Snoozed,
+            ev.NoticeSeen,
+            ev.QueryResolved,
+            ev.VisitMissed,
+            ev.QueryOpened,
+        )
         said = [f for f in state.facts if isinstance(f, words)]
         return ("retraction", {"retracts": self._rng.choice(said).id, "reason": "said by mistake"}) if said else None

@@ -140,7 +140,9 @@ def _why_not(
             yield doubt(f"due while nothing was held: {found}", rows)
         case "told" | "ahead" | "nobody":
             yield doubt(f"no reminder of it is in the log, and the reason is none: {found}", rows)
-        case "failed" if not any(r.seq for r in lived.rows if isinstance(r.event, ev.NoticeClaimed) and r.event.key.startswith(key)):
+        case "failed" if not any(
+            r.seq for r in lived.rows if isinstance(r.event, ev.NoticeClaimed) and r.event.key.startswith(key)
+        ):
             yield doubt(f"nobody tried to send any: {found}", rows)
 
 
@@ -192,7 +194,14 @@ def nothing_after_the_end(lived: Lived, figures: Counter[str]) -> Iterator[Viola
                 figures[f"after the end: {excuse}"] += 1
             else:
                 key = getattr(row.event, "query", None) or getattr(row.event, "deviation", None) or row.event.key
-                yield Violation("ended", subject, key, row.event.occurred, f"{row.event.type} though {chart.ended}; {excuse}", (row.seq,))
+                yield Violation(
+                    "ended",
+                    subject,
+                    key,
+                    row.event.occurred,
+                    f"{row.event.type} though {chart.ended}; {excuse}",
+                    (row.seq,),
+                )
 
 
 def _excuse(row: ev.Recorded, before: Sequence[ev.Recorded], chart: Chart, lived: Lived) -> str:
@@ -264,33 +273,38 @@ def one_open_per_key(lived: Lived, figures: Counter[str]) -> Iterator[Violation]
     for row in lived.rows:
         event = row.event
         match event:
-            case ev.QueryRaised() | ev.DeviationFound():
-                key = event.query if isinstance(event, ev.QueryRaised) else event.deviation
-                rounds[key] += 1
-                if key in opened:
-                    yield _single(row, key, "opened while it was open", opened[key])
-                elif event.round != rounds[key]:
-                    yield _single(row, key, f"round {event.round} is its opening number {rounds[key]}")
-                opened[key] = row.seq
-            case ev.QueryClosed() | ev.DeviationWithdrawn():
-                key = event.query if isinstance(event, ev.QueryClosed) else event.deviation
-                if opened.pop(key, None) is None:
-                    yield _single(row, key, "closed while it was not open")
-            case ev.NoticeClaimed():
-                wrong = _claim(copies[event.key], event, row)
-                if wrong:
-                    yield _single(row, event.key, wrong, *copies[event.key].rows)
-                copies[event.key].rows += (row.seq,)
-            case ev.NoticeSent() | ev.NoticeFailed():
+            case ev.QueryRaised() | ev.QueryClosed():
+                yield from _turn(row, event.query, opened, rounds)
+            case ev.DeviationFound() | ev.DeviationWithdrawn():
+                yield from _turn(row, event.deviation, opened, rounds)
+            case ev.NoticeClaimed() | ev.NoticeSent() | ev.NoticeFailed():
                 copy = copies[event.key]
-                if copy.attempt != event.attempt:
-                    yield _single(row, event.key, f"outcome of attempt {event.attempt} without its claim")
-                _settle(copy, event)
+                wrong = _claim(copy, event, row) if isinstance(event, ev.NoticeClaimed) else _settle(copy, event)
+                if wrong:
+                    yield _single(row, event.key, wrong, *copy.rows)
+                copy.rows += (row.seq,)
     figures["open at the end"] += len(opened)
     for look in lived.looks:
-        twice = [k for k, n in Counter(key for key, _, _ in look.worklist).items() if n > 1]
-        for key in twice:
-            yield Violation("single", key.split("/")[0], key, look.at.date(), "stands on the worklist twice", (look.seq,))
+        lines = Counter(key for key, _, _ in look.worklist)
+        for key in (k for k, n in lines.items() if n > 1):
+            yield Violation(
+                "single", key.split("/")[0], key, look.at.date(), "stands on the worklist twice", (look.seq,)
+            )
+
+
+def _turn(row: ev.Recorded, key: str, opened: dict[str, int], rounds: Counter[str]) -> Iterator[Violation]:
+    """Take note of an opening or a closing; yield what is wrong with it."""
+    before = opened.pop(key, None)
+    if isinstance(row.event, ev.QueryClosed | ev.DeviationWithdrawn):
+        if before is None:
+            yield _single(row, key, "closed while it was not open")
+        return
+    rounds[key] += 1
+    opened[key] = row.seq
+    if before is not None:
+        yield _single(row, key, "opened while it was open", before)
+    elif row.event.round != rounds[key]:  # type: ignore[union-attr]
+        yield _single(row, key, f"named round {row.event.round}, and it is number {rounds[key]}")  # type: ignore[union-attr]
 
 
 def _single(row: ev.Recorded, key: str, what: str, *rows: int) -> Violation:
@@ -314,7 +328,8 @@ def _claim(copy: _Copy, event: ev.NoticeClaimed, row: ev.Recorded) -> str:
     return wrong
 
 
-def _settle(copy: _Copy, event: ev.NoticeSent | ev.NoticeFailed) -> None:
+def _settle(copy: _Copy, event: ev.NoticeSent | ev.NoticeFailed) -> str:
+    """Take note of an outcome; return what is wrong with it."""
     copy.claimed = None
     if isinstance(event, ev.NoticeSent):
         copy.settled = "it was sent"
@@ -322,6 +337,7 @@ def _settle(copy: _Copy, event: ev.NoticeSent | ev.NoticeFailed) -> None:
         copy.settled = "it was given up"
     else:
         copy.retry_at = event.retry_at
+    return "" if copy.attempt == event.attempt else f"outcome of attempt {event.attempt} without its claim"
 
 
 # ── a query is open as long as the data ask for it ────────────────────────────────────────────────────────────────
@@ -340,9 +356,11 @@ def queries_as_the_data_say(lived: Lived, figures: Counter[str]) -> Iterator[Vio
             figures["queries looked at"] += len(mine)
             for key, seq in mine.items():
                 if kinds[key] in BY_HAND and key not in asked.may:
-                    yield Violation("answered", subject, key, today, f"open, and the data answer it ({kinds[key]})", (seq, look.seq))
+                    yield Violation(
+                        "answered", subject, key, today, f"open, and the data answer it ({kinds[key]})", (seq, look.seq)
+                    )
                 elif kinds[key] not in BY_HAND:
-                    yield from _booking(key, kinds[key], chart, lived, look.at, seq)
+                    yield from _booking(key, kinds[key], chart, lived, look.at)
             for key in asked.must - mine.keys():
                 yield Violation("answered", subject, key, today, "the data ask for it, and it is not open", (look.seq,))
 
@@ -357,11 +375,11 @@ def _opened(rows: Sequence[ev.Recorded]) -> dict[str, int]:
     return found
 
 
-def _booking(key: str, kind: str, chart: Chart, lived: Lived, now: datetime, seq: int) -> Iterator[Violation]:
+def _booking(key: str, kind: str, chart: Chart, lived: Lived, now: datetime) -> Iterator[Violation]:
     """Yield an open question about an appointment that is no more outside its window; windows are the schedule's."""
     doubt = partial(Violation, "answered", chart.subject, key, chart.local(now))
     if kind != "booking":
-        yield doubt(f"no look by hand at queries of kind {kind}", (seq,))
+        yield doubt(f"no look by hand at queries of kind {kind}")
         return
     code = key.split("/")[1]
     state = fold(chart.rows, chart.subject)
@@ -369,4 +387,4 @@ def _booking(key: str, kind: str, chart: Chart, lived: Lived, now: datetime, seq
     booked = [f for f in chart.of("visit_booked") if f.visit == code]
     outside = booked and plan.protocol and not plan.protocol.opens <= booked[-1].appointment <= plan.protocol.closes
     if not outside or booked[-1].reason or chart.held(plan.visit):
-        yield doubt("open, and the appointment is no question any more", (seq,))
+        yield doubt("open, and the appointment is no question any more")

@@ -106,7 +106,9 @@ def _told_besides(rng: Random, plain: list[Dated], study: Study) -> Iterator[Dat
         yield from _unreported(rng, near, f"{subject}-SAE-{number}")
     if rng.random() < 0.25:
         near = rng.choice(days)
-        yield _plain(near, f"{subject}-ALIVE", "form_received", visit="UNS", form="SURVIVAL", items={"ALIVE": rng.random() < 0.5})
+        yield _plain(
+            near, f"{subject}-ALIVE", "form_received", visit="UNS", form="SURVIVAL", items={"ALIVE": rng.random() < 0.5}
+        )
     if rng.random() < 0.2:
         near = rng.choice(days[len(days) // 2 :])
         yield _plain(near, f"{subject}-STATUS", "disease_assessment", status=rng.choice(("free", "disease")))
@@ -144,5 +146,12 @@ def _died(rng: Random, near: Dated, name: str) -> Iterator[Dated]:
 
 def _plain(near: Dated, name: str, kind: str, **fields: Any) -> Dated:
     fact = near.fact
-    body = {"type": kind, "id": name, "study": fact.study, "subject": fact.subject, "occurred": fact.occurred, "actor": "crc.02"}
+    body = {
+        "type": kind,
+        "id": name,
+        "study": fact.study,
+        "subject": fact.subject,
+        "occurred": fact.occurred,
+        "actor": "crc.02",
+    }
     return Dated(near.known_at + timedelta(minutes=3), ev.FACT.validate_python(body | fields))

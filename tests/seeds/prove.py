@@ -1,6 +1,6 @@
 """The long form of tests/seeds: 200 trials, or as many as NEOTORCH_SEEDS says, each lived through and checked.
 
-    python -m tests.seeds.prove [FIRST_SEED]
+python -m tests.seeds.prove [FIRST_SEED]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tests.seeds.invariants import Findings, check
-from tests.seeds.life import Life
+from tests.seeds.life import Life, Lived
 from tests.seeds.world import world
 
 SHORT, LONG = 15, 200
@@ -32,16 +32,21 @@ def wanted(default: int) -> int:
     return int(WANTED or default)
 
 
-def lived(seed: int, *, small: bool = False) -> Findings:
-    """Live the world of a seed through, and check it."""
+def live(seed: int, *, small: bool = False) -> Lived:
+    """Live the world of a seed through."""
     with tempfile.TemporaryDirectory(prefix="neotorch-seeds-") as folder:
-        return check(Life(world(seed, small=small), Path(folder)).live())
+        return Life(world(seed, small=small), Path(folder)).live()
+
+
+def checked(seed: int) -> Findings:
+    """Live the whole world of a seed through, and check it."""
+    return check(live(seed))
 
 
 def _each(seeds: Sequence[int]) -> Iterator[tuple[int, Findings]]:
     """Yield what each seed came to, on all cores."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        yield from zip(seeds, pool.map(lived, seeds), strict=True)
+        yield from zip(seeds, pool.map(checked, seeds), strict=True)
 
 
 def main() -> int:
@@ -58,7 +63,10 @@ def main() -> int:
             print(f"seed {seed}: {one}", flush=True)
         if done % 10 == 0 or done == len(seeds):
             counted = ", ".join(f"{figures[c]} {c}" for c in COUNTS[:5])
-            print(f"{done}/{len(seeds)} seeds, {time.monotonic() - begun:.0f} s: {counted}, {broken} violations", flush=True)
+            print(
+                f"{done}/{len(seeds)} seeds, {time.monotonic() - begun:.0f} s: {counted}, {broken} violations",
+                flush=True,
+            )
     print()
     print(f"{len(seeds)} seeds, " + ", ".join(f"{figures[c]} {c}" for c in COUNTS) + f", {broken} violations")
     for name in sorted(figures.keys() - set(COUNTS)):

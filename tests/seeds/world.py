@@ -62,7 +62,7 @@ def world(seed: int, *, small: bool = False) -> World:
     """Draw the trial of a seed; the same seed gives the same one. `small`: fewer patients and years."""
     rng = Random(f"seeds/{seed}")
     made = _study(rng)
-    patients, longest = (rng.randint(2, 3), 800) if small else (rng.randint(3, 6), 1450)
+    patients, longest = (rng.randint(2, 3), 650) if small else (rng.randint(3, 5), 1300)
     dated = [d for n in range(1, patients + 1) for d in _one(rng, made, seed, n, longest)]
     dated.sort(key=lambda d: d.known_at)
     begin, end = dated[0].known_at, datetime(2026, 11, 23, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ def world(seed: int, *, small: bool = False) -> World:
     return World(
         seed, made, settings, tuple(dated), _told(rng, settings, begin, end), _outages(rng, begin, end),
         _clock(rng, begin, end), fails=rng.choice((0, 0, 0.03)), killed=rng.choice((0, 0, 0.004)),
-        busy=timedelta(days=rng.choice((4, 9, 20))), begin=begin, end=end,
+        busy=timedelta(days=rng.choice((6, 12, 25))), begin=begin, end=end,
     )  # fmt: skip
 
 
@@ -101,7 +101,11 @@ def _settings(rng: Random, made: Study) -> dict[str, Any]:
     channels: list[dict[str, Any]] = []
     for role in ("coordinator", "investigator", "monitor"):
         for number in range(rng.choice((0, 1, 1, 2)) if role == "coordinator" else rng.choice((0, 1))):
-            one: dict[str, Any] = {"name": f"{role}-{number}", "role": role, "url": f"json://127.0.0.1:9/{role}{number}"}
+            one: dict[str, Any] = {
+                "name": f"{role}-{number}",
+                "role": role,
+                "url": f"json://127.0.0.1:9/{role}{number}",
+            }
             one["digest"] = rng.random() < 0.25
             one["most_per_day"] = rng.choice((None, None, 1, 3))
             if rng.random() < 0.2:

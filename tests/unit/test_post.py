@@ -136,7 +136,13 @@ def test_a_cap_and_the_rest_in_the_digest(tmp_path: Path, web: WebReceiver) -> N
     assert len([s for s in (SUBJECT, OTHER) if "C1D8/opens/2026-01-26" in trial.sent(s)]) == 2
 
 
-NEXT = [("07:00", False, 0, 9), ("08:59", False, 0, 9), ("09:00", False, 1, 9), ("09:01", False, 1, 9), ("07:00", True, 1, 9)]
+NEXT = [
+    ("07:00", False, 0, 9),
+    ("08:59", False, 0, 9),
+    ("09:00", False, 1, 9),
+    ("09:01", False, 1, 9),
+    ("07:00", True, 1, 9),
+]
 
 
 @pytest.mark.parametrize(("clock", "sent", "days", "hour"), NEXT)
