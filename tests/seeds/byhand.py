@@ -241,6 +241,10 @@ class Chart:
         for name, first, then in pairs:
             if first and one[then] and first.occurred < one[then].occurred:
                 yield f"{name}-before-{then}", (first.id, one[then].id)
+        grew = [p.occurred for p in self.of("progression")]
+        for back in self.of("recurrence") if not one["surgery"] else ():
+            if not any(day <= back.occurred for day in grew):
+                yield "recurrence-without-surgery", (back.id,)
         yield from self._cycles_out_of_order(one["surgery"])
         deaths = self.of("death")
         yield from (("death-twice", (deaths[0].id, d.id)) for d in deaths[1:])
