@@ -17,9 +17,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from neotorch.domain import events as ev
-from neotorch.domain.calendar import local_date
+from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import PatientState, fold
 from neotorch.rules.reminded import PASSED, Owed, reminded
 from neotorch.rules.schedule import VisitPlan, visit_plans
@@ -138,12 +139,60 @@ def _why_not(
             yield doubt(f"due while the engine ran, and nobody was reminded: {found}", rows)
         case "held" if not all(_within(o, held, lived) for o in found.owed):
             yield doubt(f"due while nothing was held: {found}", rows)
+        case "early" | "no day" if due := _surely_due(state, plan, lived):
+            yield doubt(f"by hand it was due from {due} until it was known as passed: {found}", rows)
         case "told" | "ahead" | "nobody":
             yield doubt(f"no reminder of it is in the log, and the reason is none: {found}", rows)
         case "failed" if not any(
             r.seq for r in lived.rows if isinstance(r.event, ev.NoticeClaimed) and r.event.key.startswith(key)
         ):
             yield doubt(f"nobody tried to send any: {found}", rows)
+
+
+ENDINGS = frozenset({"death", "withdrawal", "progression", "dose_changed", "eligibility"})
+"""What may make a visit one that is not expected any more."""
+
+
+def _surely_due(state: PatientState, plan: VisitPlan, lived: Lived) -> datetime | None:
+    """Return an instant at which a reminder was due for sure, in the plain case: one anchor, known before, never moved.
+
+    None where it was not, or where the case is not that plain. Counted from the ladder and the window's days alone.
+    """
+    visit, span = plan.visit, plan.window
+    anchors = [state.learnt[i] for i in plan.because.event_ids]
+    if span is None or not anchors or visit.held_by not in ("visit", "cycle", "imaging", "disease_status"):
+        return None
+    known = max(a.recorded_at for a in anchors)
+    facts = [r for r in state.learnt.values() if isinstance(r.event, ev.Fact)]
+    passed = min((r.recorded_at for r in facts if _is_of(r.event, plan)), default=known)
+    between = [r.event for r in facts if r.recorded_at <= passed]
+    ids = {a.event.id for a in anchors} | {a.event.corrects for a in anchors if a.event.corrects}
+    if len(ids) > len(anchors) or any(_interferes(e, plan, ids) for e in between):
+        return None
+    zone = lived.study.site(state.site).time_zone
+    days = {"opens": span.opens, "target": span.target, "closes": span.closes}
+    ladder = lived.study.reminders.ladders[visit.ladder]
+    first = min(days[r.at] + timedelta(r.days) for r in ladder if not r.roles and r.says != "overdue")
+    due = max(known, at_hour(first, lived.study.reminders.hour, zone))  # on a day off it comes even earlier
+    slack = max(lived.pace, timedelta(hours=12))  # quiet hours, a clock that is off
+    return due if due + slack < passed and local_date(known, zone) <= span.closes else None
+
+
+def _interferes(fact: Any, plan: VisitPlan, anchors: set[str]) -> bool:
+    """Whether a fact may have put the visit off, let the site off it, moved it, or ended it all."""
+    target = getattr(fact, "retracts", None) or fact.corrects
+    ends = fact.type in ENDINGS and not getattr(fact, "eligible", False)
+    said = fact.type in ("visit_booked", "visit_waived", "visit_missed") and fact.visit == plan.code
+    put_off = fact.type == "snoozed" and fact.key.endswith(f"/{plan.code}")
+    delayed = fact.type == "cycle_delayed" and fact.cycle == plan.visit.cycle
+    return target in anchors or ends or said or put_off or delayed
+
+
+def _is_of(fact: ev.AnyLogged, plan: VisitPlan) -> bool:
+    """Whether a fact tells that a visit is behind."""
+    later = isinstance(fact, ev.CycleGiven) and plan.visit.cycle is not None and fact.cycle >= plan.visit.cycle
+    operated = plan.visit.needs == "before_surgery" and isinstance(fact, ev.Surgery)
+    return later or operated or getattr(fact, "visit", None) == plan.code
 
 
 def _within(owed: Owed, spans: Sequence[tuple[datetime, datetime]], lived: Lived) -> bool:

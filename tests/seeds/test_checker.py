@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from neotorch.domain import events as ev
+from neotorch.rules.reminded import Reminded
+from tests.seeds import invariants
 from tests.seeds.invariants import Violation, check
 from tests.seeds.life import Lived
 from tests.seeds.test_seeds import findings, small
@@ -95,6 +97,15 @@ def test_an_outage_that_never_was_is_no_reason() -> None:
     lived = small(QUIET)
     assert findings(QUIET).figures["reminded: off"]
     assert len(broken(replace(lived, off=[]), "reminded")) == findings(QUIET).figures["reminded: off"]
+
+
+def test_an_engine_that_gives_a_wrong_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that a visit was held before its first reminder; by the days of its window and ladder it was not."""
+    monkeypatch.setattr(invariants, "reminded", lambda *_: Reminded("early", "nobody: held before"))
+    lived = small(QUIET)
+    told = {visit_of(e) for e in events(lived, ev.NoticeSent)} - {""}
+    found = broken(without(lived, lambda e: bool(visit_of(e))), "reminded")
+    assert len({v.key for v in found} & told) > 3, "all whose case is plain"
 
 
 # ── ended ─────────────────────────────────────────────────────────────────────────────────────────────────────────
