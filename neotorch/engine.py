@@ -17,7 +17,8 @@ from neotorch.crash import crash_point
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
 from neotorch.domain.errors import BadInput
-from neotorch.domain.state import PatientState, fold, grown
+from neotorch.domain.growth import grown
+from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.effects import Effects
 from neotorch.explanations import explain_key, explain_notice
@@ -128,7 +129,7 @@ class Engine:
 
     def versions(self, *, as_of: datetime | None = None, until_seq: int | None = None) -> Versions:
         """Return the versions of the study file in force, now or as was known at an instant or a log position."""
-        now = self._protocols.now(self._news.read(self.log))
+        now = self._protocols.now(self.news)
         if as_of is None and until_seq is None:
             return now
         return self._protocols.known(self.log, as_of, until_seq)
@@ -142,9 +143,14 @@ class Engine:
         return self.notifier.unheard(self.study.recipients.roles, [s.code for s in self.study.sites])
 
     @property
+    def news(self) -> News:
+        """Return what the log says about the trial as a whole."""
+        return self._news.read(self.log)
+
+    @property
     def post(self) -> PostOffice:
         """Return who is to have which notice now."""
-        return PostOffice(self.settings, self.study, self.notifier, self._news.read(self.log), self.clock())
+        return PostOffice(self.settings, self.study, self.notifier, self.news, self.clock())
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -323,7 +329,7 @@ class Engine:
             return Admission(fact, "refused", (Refusal("id", what, todo),))
         if isinstance(fact, ev.TrialFact):
             channels = [c.name for c in self.settings.channels]
-            before = [*self._news.read(self.log).facts, *told]
+            before = [*self.news.facts, *told]
             refusals = admit_trial(
                 fact, before, self.versions().base, channels, self.today(getattr(fact, "site", None))
             )
@@ -455,8 +461,7 @@ class Engine:
     def trial_plan(self) -> tuple[Step, ...]:
         """Return what is due about the trial as a whole: changed endpoints, incidents, digests, a flood of notices."""
         post = self.post
-        due = list(trial_notices(post.news.rows, self.study))
-        send, _ = deliveries(due, post.news.trails, post.audience(None), post.now)
+        send, _ = deliveries(post.news.notices(self.study), post.news.trails, post.audience(None), post.now)
         patients = (self.duties(s) for s in self.subjects())
         return (*self._flood_steps(post.flood()), *notice_steps(send), *notice_steps(post.digests(patients)))
 

@@ -17,7 +17,7 @@ from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.rules.endpoints import ANNOUNCED, Cohort, TrialResult, member, trial_result
 from neotorch.rules.endpoints.analysis import TrialAnalysis, analyse
-from neotorch.rules.trial import diff_values, last_result
+from neotorch.rules.trial import diff_values
 
 if TYPE_CHECKING:
     from neotorch.engine import Engine
@@ -80,7 +80,8 @@ class Figures:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""
         engine = self._engine
         result, head = self._now()
-        old, last = last_result(engine.log.read())
+        news = engine.news
+        old, last = dict(news.values), news.recalculated
         incident = self._checked(result, head, old, last) if trigger == "nightly" else None
         derived, self._unrecorded = self._unrecorded, set()
         new = result.values()

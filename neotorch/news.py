@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
+from neotorch.domain.growth import grown_notices
 from neotorch.domain.state import NoticeTrail
+from neotorch.domain.study import Study
+from neotorch.rules.notices import Notice
 from neotorch.rules.post import effective
-from neotorch.rules.trial import fold_trial
+from neotorch.rules.trial import apply_changes, trial_notices
 from neotorch.store.log import EventLog
 
 
@@ -29,7 +32,14 @@ class News:
         self.floods: dict[date, str] = {}
         """Local day -> why notices were held for a person."""
         self._facts: tuple[int, list[ev.AnyTrialFact]] = (-1, [])
-        self._trails: tuple[int, Mapping[str, NoticeTrail]] = (-1, {})
+        self.calm = date.min
+        """Up to this local day it is known that not far more than usual went out on any."""
+        self.values: dict[str, str] = {}
+        """The endpoints as last recorded: the sum of all changes."""
+        self.recalculated: ev.EndpointsRecalculated | None = None
+        """The newest recalculation that changed anything."""
+        self._trails: tuple[int, Mapping[str, NoticeTrail]] = (0, {})
+        self._notices: tuple[Study | None, int, list[Notice]] = (None, 0, [])
 
     def read(self, log: EventLog, *, known_at: datetime | None = None) -> News:
         """Take in what is new, or what of it was known at an instant."""
@@ -37,13 +47,29 @@ class News:
             self._upto = row.seq
             if row.event.subject is None:
                 self.rows.append(row)
+                if isinstance(row.event, ev.TrialFact):
+                    self.calm = date.min  # a release may be taken back
+                if isinstance(row.event, ev.EndpointsRecalculated):
+                    self.recalculated = row.event
+                    apply_changes(self.values, row.event.changes)
                 if isinstance(row.event, ev.Incident) and row.event.kind == ev.FLOOD:
                     self.floods[row.event.occurred] = row.event.detail
             if isinstance(row.event, ev.NoticeSent) and row.event.part_of is None:
                 day = local_date(row.event.at, self._zone)
                 self.sent[row.event.channel, day] += 1
                 self.daily[day] += 1
+                self.calm = min(self.calm, day - timedelta(1))
         return self
+
+    def notices(self, study: Study) -> list[Notice]:
+        """Return the notices about the trial as a whole; all of them, told or not."""
+        known, upto, found = self._notices
+        if known is not study:
+            upto, found = 0, []
+        if upto != len(self.rows):
+            found = [*found, *trial_notices(self.rows[upto:], study)]
+        self._notices = study, len(self.rows), found
+        return found
 
     @property
     def facts(self) -> list[ev.AnyTrialFact]:
@@ -56,6 +82,7 @@ class News:
     @property
     def trails(self) -> Mapping[str, NoticeTrail]:
         """What became of the trial's own notices."""
-        if self._trails[0] != len(self.rows):
-            self._trails = len(self.rows), fold_trial(self.rows)
+        upto, known = self._trails
+        if upto != len(self.rows):
+            self._trails = len(self.rows), grown_notices(known, self.rows[upto:])
         return self._trails[1]

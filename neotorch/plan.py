@@ -54,9 +54,7 @@ class Plan:
 
 def fact_steps(state: PatientState, seen: int) -> Iterable[Step]:
     """Yield a step for each fact learnt since position `seen`, in the order in which we learnt them."""
-    fresh = sorted(
-        (r for r in state.learnt.values() if r.seq > seen and isinstance(r.event, ev.Fact)), key=lambda r: r.seq
-    )
+    fresh = [r for r in state.since(seen) if isinstance(r.event, ev.Fact)]
     if len(fresh) > MANY:
         yield Step(f"history: {len(fresh)} facts read", "fact", f"{state.subject}/history/{fresh[-1].seq}")
         return
@@ -103,7 +101,7 @@ ENDPOINT_NEWS = (ev.Pathology, ev.Surgery, ev.Progression, ev.Recurrence, ev.Dea
 
 def endpoint_steps(state: PatientState, seen: int, derive: Callable[[], PatientEndpoints]) -> Iterable[Step]:
     """Yield a step that says the patient's endpoint values, where a fact that bears on them is new."""
-    fresh = [r for r in state.learnt.values() if r.seq > seen and isinstance(r.event, ENDPOINT_NEWS)]
+    fresh = [r for r in state.since(seen) if isinstance(r.event, ENDPOINT_NEWS)]
     if not fresh:
         return
     position, values = max(r.seq for r in fresh), derive()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import PatientState
@@ -53,8 +53,11 @@ class PostOffice:
     def flood(self) -> Flood | None:
         """Return why what can wait is held for a person: far more than usual went out; None if it is not held."""
         factor, floor = self.settings.flood_factor, self.settings.flood_floor
-        news = self.news
-        return flood(news.daily, news.facts, self._today(None), news.floods, factor=factor, floor=floor)
+        news, today = self.news, self._today(None)
+        found = flood(news.daily, news.facts, today, news.floods, factor=factor, floor=floor, calm=news.calm)
+        if found is None:
+            news.calm = max(news.calm, today - timedelta(1))  # today more may go out
+        return found
 
     def digests(self, patients: Iterable[tuple[PatientState, Duties]]) -> list[Delivery]:
         """Return the digests due now, one per channel and local day, each with what has been collected for it."""
@@ -91,7 +94,8 @@ class PostOffice:
     def _next_digest(self, channel: str) -> datetime:
         """Return when the channel's next digest goes out: one for all sites, on the days of the first."""
         today, zone = self._today(None), self.study.sites[0].time_zone
-        sent = any(key.startswith(f"digest/{channel}/{today}/") for key in self.news.trails)
+        copies = (delivery_key(f"digest/{channel}/{today}", role, channel) for role in self.study.recipients.roles)
+        sent = any(copy in self.news.trails for copy in copies)
         return next_digest(today, self.study.reminders.digest_hour, zone, self.now, sent_today=sent)
 
     def _today(self, site: str | None) -> date:

@@ -6,9 +6,10 @@ stay in the log. An impossible history gives problems (which become data queries
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -215,7 +216,15 @@ class PatientState:
     @cached_property
     def position(self) -> int:
         """Newest log position among the subject's events."""
-        return max((r.seq for r in self.learnt.values()), default=0)
+        return self._arrived[-1].seq if self._arrived else 0
+
+    def since(self, seq: int) -> list[ev.Recorded]:
+        """Return the subject's events after a log position, in the order in which we learnt them."""
+        return self._arrived[bisect_right(self._arrived, seq, key=lambda r: r.seq) :]
+
+    @cached_property
+    def _arrived(self) -> list[ev.Recorded]:
+        return sorted(self.learnt.values(), key=lambda r: r.seq)
 
 
 def _same(one: object, other: object) -> bool:
@@ -226,69 +235,29 @@ def _same(one: object, other: object) -> bool:
 def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
     """Fold the events of one subject (others are ignored) into its state."""
     learnt = {r.event.id: r for r in recorded if r.event.subject == subject}
-    every = _in_order(learnt.values())
-    superseded, problems = _supersede(every, learnt)
-    draft = _Draft()
+    every = in_order(learnt.values())
+    superseded, problems = supersede(every, learnt)
+    draft = Draft()
     for event in every:
         if event.id not in superseded:
             draft.take(event, learnt[event.id].recorded_at)
-    return _state(
+    return state_of(
         subject, draft, superseded, problems, learnt, queries=draft.query_trails(),
         deviations=draft.deviation_trails(), notices=draft.notice_trails(),
     )  # fmt: skip
 
 
-def grown(state: PatientState, rows: Iterable[ev.Recorded]) -> PatientState:
-    """Return the state with further events: the same as folding all anew, without taking every effect in again.
-
-    What people said of a query or a deviation is looked at anew; what the engine did only adds to what it had done.
-    """
-    fresh = {r.event.id: r for r in rows if r.event.subject == state.subject}
-    learnt = {**state.learnt, **fresh}
-    if _about_effects(state, fresh, learnt):
-        return fold(learnt.values(), state.subject)
-    effects = _Draft()
-    for event in _in_order(r for r in fresh.values() if isinstance(r.event, ev.Effect)):
-        effects.take(event, fresh[event.id].recorded_at)
-    queries = {**state.queries, **effects.query_trails(state.queries)}
-    deviations = {**state.deviations, **effects.deviation_trails(state.deviations)}
-    notices = {**state.notices, **effects.notice_trails(state.notices)}
-    if all(isinstance(r.event, ev.Effect) for r in fresh.values()):
-        return replace(state, queries=queries, deviations=deviations, notices=notices, learnt=learnt)
-    facts = _in_order(r for r in learnt.values() if isinstance(r.event, ev.Fact))
-    superseded, problems = _supersede(facts, learnt)
-    draft = _Draft()
-    for event in facts:
-        if event.id not in superseded:
-            draft.take(event, learnt[event.id].recorded_at)
-    said = {q: tuple(draft.answers.get(q, ())) for q in queries}
-    dealt = {d: tuple(draft.acknowledged.get(d, ())) for d in deviations}
-    return _state(
-        state.subject, draft, superseded, problems, learnt, kept=state.kept, notices=notices,
-        queries={q: t if t.answers == said[q] else replace(t, answers=said[q]) for q, t in queries.items()},
-        deviations={
-            d: t if t.acknowledged == dealt[d] else replace(t, acknowledged=dealt[d]) for d, t in deviations.items()
-        },
-    )  # fmt: skip
-
-
-def _about_effects(state: PatientState, fresh: Mapping[str, ev.Recorded], learnt: Mapping[str, ev.Recorded]) -> bool:
-    """Whether a fact takes back, or may take back, something that the engine did; intake takes none that does."""
-    if any(p.code == "unknown-target" for p in state.problems):
-        return True  # one of the fresh events may be what was not there before
-    targets = {r.event.retracts for r in fresh.values() if isinstance(r.event, ev.Retraction)}
-    return any(t in learnt and isinstance(learnt[t].event, ev.Effect) for t in (*targets, *state.superseded))
-
-
-def _in_order(rows: Iterable[ev.Recorded]) -> list[ev.AnyLogged]:
+def in_order(rows: Iterable[ev.Recorded]) -> list[ev.AnyLogged]:
+    """Return the events in clinical order."""
     return sorted((r.event for r in rows), key=lambda e: (e.occurred, e.rank, e.id))
 
 
-def _state(
-    subject: str, draft: _Draft, superseded: Mapping[str, str], problems: Sequence[Problem],
+def state_of(
+    subject: str, draft: Draft, superseded: Mapping[str, str], problems: Sequence[Problem],
     learnt: Mapping[str, ev.Recorded], *, queries: Mapping[str, QueryTrail], deviations: Mapping[str, DeviationTrail],
     notices: Mapping[str, NoticeTrail], kept: dict[str, tuple[tuple[object, ...], Any]] | None = None,
 ) -> PatientState:  # fmt: skip
+    """Return the state that a draft has come to, with the trails of what the engine did."""
     return PatientState(
         subject=subject,
         facts=tuple(draft.facts),
@@ -327,7 +296,7 @@ def _state(
     )
 
 
-def _supersede(every: list[ev.AnyLogged], learnt: Mapping[str, ev.Recorded]) -> tuple[dict[str, str], list[Problem]]:
+def supersede(every: list[ev.AnyLogged], learnt: Mapping[str, ev.Recorded]) -> tuple[dict[str, str], list[Problem]]:
     """Return superseded id -> superseding id, and the problems met.
 
     What was corrected stays so when its correction is corrected in turn; only a retracted correction corrects nothing.
@@ -382,7 +351,7 @@ def _targets(
     return claims, problems
 
 
-class _Draft:
+class Draft:
     """The state while it is being folded."""
 
     def __init__(self) -> None:

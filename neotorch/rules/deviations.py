@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
@@ -39,14 +40,17 @@ def deviations(  # noqa: PLR0917 - what deviations follow from
     zone = study.site(state.site).time_zone
     by_code, today = {p.code: p for p in plans}, local_date(now, zone)
     found: dict[str, Deviation] = {}
-    for era in study.eras:  # who moved to an amended protocol is judged by the rules of the day
+    for n, era in enumerate(study.eras):  # who moved to an amended protocol is judged by the rules of the day
         chart = Chart(state, era.rules, by_code, today, zone)
-        every = (
-            *_entry(chart), *_visits(chart), *_wash_outs(chart), *cycle_delays(chart), *dose_deviations(chart),
-            *gate_deviations(chart, gates), *_reports(chart, clocks),
-        )  # fmt: skip
+        undated = state.once(f"undated deviations {n}", (era.rules, gates), partial(_undated, chart, gates))
+        every = (*undated, *_visits(chart), *cycle_delays(chart), *_reports(chart, clocks))
         found |= {d.key: d for d in every if d.key not in found and _rules(d, study) == era.rules.version}
     return tuple(sorted(found.values(), key=lambda d: (d.on, d.key)))
+
+
+def _undated(chart: Chart, gates: Sequence[Gate]) -> list[Deviation]:
+    """Return what deviates whatever day it is; of the visits only what was held counts."""
+    return [*_entry(chart), *_wash_outs(chart), *dose_deviations(chart), *gate_deviations(chart, gates)]
 
 
 def _rules(found: Deviation, study: Study) -> str:

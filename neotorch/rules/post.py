@@ -11,7 +11,7 @@ from types import MappingProxyType
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import at_hour
 
-LOOK_BACK = timedelta(days=30)
+LOOK_BACK_DAYS = 30
 DAYS_NEEDED = 5
 """With fewer days to look back on nobody can say what is usual."""
 
@@ -63,15 +63,16 @@ def next_digest(today: date, hour: int, zone: str, now: datetime, *, sent_today:
 
 def flood(
     sent: Mapping[date, int], facts: Iterable[ev.AnyTrialFact], today: date, said: Mapping[date, str] = MappingProxyType({}),
-    *, factor: float, floor: int,
+    *, factor: float, floor: int, calm: date = date.min,
 ) -> Flood | None:  # fmt: skip
     """Return the newest day on which more than `factor` times the usual went out, unless it was released since.
 
     `sent`: local day -> notices. Usual is the median over the days with any notice in the 30 days before; it
     takes five such days to say so, and `floor` notices a day are never too many. `said`: local day -> why notices
-    were held that day before they went out.
+    were held that day before they went out. Up to the day `calm` it is known that it was not so many.
     """
-    many = [day for day, count in sent.items() if count >= floor]
+    days = sent if calm == date.min else [calm + timedelta(n) for n in range(1, (today - calm).days + 1)]
+    many = [day for day in days if sent.get(day, 0) >= floor]
     if not many and not said:
         return None
     released = _released(facts)
@@ -102,5 +103,5 @@ def _released(facts: Iterable[ev.AnyTrialFact]) -> date:
 
 def _usual(sent: Mapping[date, int], day: date) -> float:
     """Return the usual number of notices a day; 0 where nobody can say."""
-    before = [n for d, n in sent.items() if day - LOOK_BACK <= d < day]
+    before = [sent[d] for n in range(1, LOOK_BACK_DAYS + 1) if (d := day - timedelta(n)) in sent]
     return float(median(before)) if len(before) >= DAYS_NEEDED else 0.0

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import at_hour, local_date
-from neotorch.domain.state import PatientState, fold, grown
+from neotorch.domain.growth import grown
+from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.rules.notices import Audience, Notice, deliveries
 from neotorch.rules.reminders import REMINDED, reminders, rung_of, rungs

@@ -5,31 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from neotorch.domain import events as ev
-from neotorch.domain.state import NoticeTrail, fold
+from neotorch.domain.growth import grown_notices
+from neotorch.domain.state import NoticeTrail
 from neotorch.domain.study import Study
 from neotorch.rules.notices import Notice
 from neotorch.rules.schedule import Because
 
 
-def last_result(recorded: Iterable[ev.Recorded]) -> tuple[dict[str, str], ev.EndpointsRecalculated | None]:
-    """Return the values as last recorded (the sum of all changes) and the newest recalculation."""
-    values: dict[str, str] = {}
-    last = None
-    for row in recorded:
-        if isinstance(row.event, ev.EndpointsRecalculated):
-            last = row.event
-            apply_changes(values, last.changes)
-    return values, last
-
-
 def fold_trial(recorded: Iterable[ev.Recorded]) -> dict[str, NoticeTrail]:
     """Return the notice trails of the trial's own notices."""
-    rows = [
-        r.model_copy(update={"event": r.event.model_copy(update={"subject": "TRIAL"})})
-        for r in recorded
-        if r.event.subject is None
-    ]
-    return dict(fold(rows, "TRIAL").notices)
+    return grown_notices({}, (r for r in recorded if r.event.subject is None))
 
 
 def trial_notices(recorded: Iterable[ev.Recorded], study: Study) -> Iterable[Notice]:

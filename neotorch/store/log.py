@@ -114,6 +114,8 @@ class EventLog:
         Raises UnknownEvent or LogBroken, naming the seq, for a row that cannot be read.
         """
         rows = self._known(subject, after)
+        if not rows or rows[-1].seq <= after:  # the usual case: nothing is new
+            return []
         low = bisect_right(rows, after, key=lambda row: row.seq)
         high = len(rows) if until_seq is None else bisect_right(rows, until_seq, key=lambda row: row.seq)
         if known_at is not None:  # recorded_at never decreases, so what was known then is a prefix

@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neotorch.domain import events as ev
-from neotorch.domain.state import PatientState, fold, grown
+from neotorch.domain.growth import grown
+from neotorch.domain.state import PatientState, fold
 from neotorch.plan import awaiting, endpoint_steps, fact_steps, tags, title
 from neotorch.rules import duties
 from neotorch.rules.endpoints import member, patient_endpoints, patient_values, trial_result

@@ -9,7 +9,7 @@ from typing import Any
 
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import at_hour
-from neotorch.domain.study import Study
+from neotorch.domain.study import Site
 from neotorch.simulation import Dated
 
 LATE, WRONG, BACK, TWICE = 0.05, 0.05, 0.012, 0.01
@@ -18,13 +18,13 @@ ENDS_BACK = 0.2
 """Share of deaths and withdrawals that are taken back, as of another patient."""
 
 
-def muddled(rng: Random, plain: list[Dated], study: Study, until: date) -> list[Dated]:
+def muddled(rng: Random, plain: list[Dated], site: Site, until: date) -> list[Dated]:
     """Return the facts of a patient as they come in. What a site says wrongly it may correct later, or never."""
     found: list[Dated] = []
     for one in plain:
         found += _come_in(rng, one)
-    found += _told_besides(rng, plain, study)
-    last = at_hour(until + timedelta(1), 0, study.sites[0].time_zone)
+    found += _told_besides(rng, plain)
+    last = at_hour(until + timedelta(1), 0, site.time_zone)
     return sorted((d for d in found if d.known_at < last), key=lambda d: d.known_at)
 
 
@@ -96,7 +96,7 @@ def _later(rng: Random, at: datetime) -> datetime:
     return at + timedelta(days=rng.choice((0.02, 1, 4, 12, 40)) * rng.uniform(0.5, 1.5))
 
 
-def _told_besides(rng: Random, plain: list[Dated], study: Study) -> Iterator[Dated]:
+def _told_besides(rng: Random, plain: list[Dated]) -> Iterator[Dated]:
     """Yield facts that a simulated site leaves out: reports not made, deaths told by the way, disease on a form."""
     subject, days = plain[0].fact.subject, [d for d in plain if not isinstance(d.fact, ev.Consent)]
     if not days:

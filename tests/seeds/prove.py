@@ -18,7 +18,7 @@ from tests.seeds.invariants import Findings, check
 from tests.seeds.life import Life, Lived
 from tests.seeds.world import world
 
-SHORT, LONG = 12, 200
+SHORT, LONG = 15, 200
 """Seeds in the test suite, and in the long form."""
 WANTED = os.environ.get("NEOTORCH_SEEDS", "")
 """Read when this is imported: a test knows none of the settings it runs under."""

@@ -90,10 +90,9 @@ def _study(rng: Random) -> Study:
 def _one(rng: Random, made: Study, seed: int, number: int, longest: int) -> list[Dated]:
     """Return the facts of one patient at some site, as they come in: some late, wrong at first, or taken back."""
     site = rng.choice(made.sites)
-    here = made.model_copy(update={"sites": [site, *(s for s in made.sites if s.code != site.code)]})
     slot = Slot(rng.randint(30, longest), rng.choice(FATES), quantile=rng.random())  # type: ignore[arg-type]
-    plain = _patient(here, f"NT-{number:03d}", slot, f"seeds/{seed}/{number}", UNTIL)
-    return muddled(rng, plain, here, UNTIL)
+    plain = _patient(made, site, f"NT-{number:03d}", slot, f"seeds/{seed}/{number}", UNTIL)
+    return muddled(rng, plain, site, UNTIL)
 
 
 def _settings(rng: Random, made: Study) -> dict[str, Any]:
