@@ -21,6 +21,7 @@ from neotorch.engine import Recalculation, crash_point, current_engine
 from neotorch.orchestration import names
 from neotorch.orchestration.dispatcher import in_engine
 from neotorch.rules.endpoints import TrialResult
+from neotorch.rules.trial import displayed
 
 
 @flow(name=names.RECALCULATION, persist_result=False, retries=0)
@@ -86,5 +87,6 @@ def _markdown(found: Recalculation) -> str:
         lines += [f"**Incident {found.incident.kind}:** {found.incident.detail}", ""]
     if found.changed:
         lines += ["| patient | value | was | is |", "|---|---|---|---|"]
-        lines += [f"| {c.subject or 'trial'} | {c.field} | {c.old or '-'} | {c.new or '-'} |" for c in found.changes]
+        changes = displayed(found.changes, current_engine().study)
+        lines += [f"| {c.subject or 'trial'} | {c.field} | {c.old or '-'} | {c.new or '-'} |" for c in changes]
     return "\n".join(lines)

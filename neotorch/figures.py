@@ -17,7 +17,7 @@ from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.rules.endpoints import ANNOUNCED, Cohort, TrialResult, member, trial_result
 from neotorch.rules.endpoints.analysis import TrialAnalysis, analyse
-from neotorch.rules.trial import diff_values
+from neotorch.rules.trial import diff_values, displayed
 
 if TYPE_CHECKING:
     from neotorch.engine import Engine
@@ -152,7 +152,9 @@ class Figures:
         return None
 
     def _incident(self, kind: str, what: str, off: tuple[ev.EndpointChange, ...], seq: int) -> ev.Incident:
-        fields = ", ".join(f"{c.subject or 'trial'} {c.field}: {c.old} -> {c.new}" for c in off[:5])
+        fields = ", ".join(
+            f"{c.subject or 'trial'} {c.field}: {c.old} -> {c.new}" for c in displayed(off[:5], self._engine.study)
+        )
         tail = ev.digest_of([c.model_dump() for c in off])[:16]
         effects = self._engine.effects(None)
         common = effects.common(f"incident/{'endpoints' if kind.startswith('un') else 'incremental'}/{seq}/{tail}")

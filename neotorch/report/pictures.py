@@ -26,13 +26,14 @@ class Picture:
 
 
 def pictures(result: TrialResult) -> tuple[Picture, ...]:
-    """Draw flow, RCB classes, RCB index and event-free survival; what cannot be drawn yet, or is too large, is left out."""
+    """Draw flow, RCB classes, RCB index and event-free survival; not what cannot be drawn yet, may not be shown, or is too large."""
     found = (Picture(key, words, _url(svg)) for key, words, svg in _drawn(result))
     return tuple(p for p in found if len(p.url) <= MOST_BYTES)
 
 
 def _drawn(result: TrialResult) -> Iterator[tuple[str, str, str]]:
-    for drawn in (flow(result), rcb_classes(result), rcb_index(result)):
+    shown = all(p.shown for p in result.patients)  # no patient's value that rests on a blinded read
+    for drawn in (flow(result), *((rcb_classes(result), rcb_index(result)) if shown else ())):
         if drawn.svg:
             yield f"endpoints-{drawn.key}", f"{drawn.title}, data cut {result.cut}. {drawn.method}", drawn.svg
     if result.efs:
