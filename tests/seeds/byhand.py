@@ -147,7 +147,7 @@ class Chart:
         for code in self._survival():
             found.add(f"{self.subject}/survival/{code}", date.min, today)
         for where, code in self._reports():
-            found.add(f"{self.subject}/{where}/{code}", date.min, today)
+            found.add(f"{self.subject}/{where}/{code}".rstrip("/"), date.min, today)
         self._scans(found, today)
         resolved = {f.query for f in self.of("query_resolved")}
         for said in self.of("query_opened"):
@@ -293,13 +293,45 @@ class Chart:
         answer = form.items.get(alive.item)
         return answer if isinstance(answer, bool) else None
 
-    def _reports(self) -> Iterator[tuple[str, str]]:
-        newest: dict[tuple[str, Any], Any] = {}
+    @cached_property
+    def specimens(self) -> dict[Any, dict[str, list[Any]]]:
+        """Side -> read -> its reports that count: the final ones, as long as there is none the preliminary ones."""
+        sides = {r.side for r in self.of("pathology")} - {None}
+        found: dict[Any, dict[str, list[Any]]] = {}
         for report in self.of("pathology"):
-            newest[report.read, report.side] = report
-        places = {"local": "PATH", "central": "CENTRAL", "adjudication": "ADJUDICATION"}
-        for report in newest.values():
-            yield from ((places[report.read], code) for code in _disagreements(report))
+            side = report.side or (min(sides) if len(sides) == 1 else None)
+            found.setdefault(side, {}).setdefault(report.read, []).append(report)
+        for reads in found.values():
+            for read, reports in reads.items():
+                reads[read] = [r for r in reports if r.status == "final"] or reports
+        return found
+
+    def _reports(self) -> Iterator[tuple[str, str]]:
+        for side, reads in self.specimens.items():
+            for read, reports in reads.items():
+                place = {"local": "PATH", "central": "CENTRAL", "adjudication": "ADJUDICATION"}[read]
+                yield from ((place, code) for code in _disagreements(reports[-1]))
+                if _doubled(reports):
+                    yield place, "two-reports"
+                if side is None and len(self.specimens) > 1:
+                    yield place, "side-missing"
+            if self._reads_differ(reads):
+                yield "ADJUDICATION", side or ""
+
+    def _reads_differ(self, reads: dict[str, list[Any]]) -> bool:
+        """Whether the final local and central report of a side differ in what the study has adjudicated, and were not."""
+        plan = self.study.endpoints.pathology
+        final = {read: reports[-1] for read, reports in reads.items() if reports[-1].status == "final"}
+        if plan is None or "adjudication" in final or not {"local", "central"} <= final.keys():
+            return False
+        if any(_doubled(reports) for reports in reads.values()):
+            return False
+        local, central = final["local"], final["central"]
+        if any(True for r in (local, central) for _ in _disagreements(r)):
+            return False
+        looks = {"rcb_class": _rcb_class, "pcr": _complete}
+        pairs = ((looks[w](local), looks[w](central)) for w in plan.adjudicate_when)
+        return any(a != b and None not in (a, b) for a, b in pairs)
 
     # ── scans ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -411,6 +443,38 @@ def _disagreements(r: Any) -> Iterator[str]:
     yield from _nodes(r.ypn, nodes, removed, met)
     if not r.sentinel_positive_before_therapy:
         yield from (f"rcb-{f}" for f in faults)
+
+
+def _doubled(reports: Sequence[Any]) -> bool:
+    """Whether two final reports of the last day say different things."""
+    said = [
+        {k: v for k, v in r.body.items() if k not in {*ev.Event.model_fields, "read", "side"}}
+        for r in reports if r.status == "final" and r.occurred == reports[-1].occurred
+    ]  # fmt: skip
+    return any(s != said[0] for s in said)
+
+
+def _rcb_class(r: Any) -> int | None:
+    """The class 0 to 3 by Symmans' formula, of a report that does not contradict itself; None if it has none."""
+    numbers = (r.d1_mm, r.d2_mm, r.cellularity_pct, r.in_situ_pct, r.nodes_positive, r.largest_met_mm)
+    if None in numbers or r.nodes_removed == 0 or r.sentinel_positive_before_therapy:
+        return None
+    d1, d2, cells, in_situ, nodes, met = numbers
+    bed = (d1 * d2) ** 0.5 * cells / 100 * (1 - in_situ / 100)
+    burden = (1 - 0.75**nodes) * 4 * met
+    index = (1.4 * bed**0.17 if bed else 0) + (burden**0.17 if burden else 0)
+    return sum(index > limit for limit in (0, 1.36, 3.28))
+
+
+def _complete(r: Any) -> bool | None:
+    """Whether the report is a complete response in breast and nodes (ypT0/Tis ypN0); None if it does not say."""
+    if r.ypt not in ("ypT0", "ypTis", "ypTX") or r.ypn not in ("ypN0", "ypNX") or r.lymphovascular_invasion:
+        return False
+    if r.ypt == "ypTX" or r.ypn == "ypNX":
+        return None
+    if r.sentinel_positive_before_therapy:
+        return False
+    return True if r.bed_found else None
 
 
 def _faults(r: Any) -> Iterator[str]:

@@ -29,7 +29,9 @@ from tests.seeds.life import Lived
 
 LEASE = timedelta(seconds=60)
 DAY = re.compile(r"/\d{4}-\d{2}-\d{2}(\.\d+)?$")
-BY_HAND = frozenset({"missing", "too-old", "dose-labs", "history", "survival", "pathology", "imaging", "manual"})
+BY_HAND = frozenset(
+    {"missing", "too-old", "dose-labs", "history", "survival", "pathology", "adjudication", "imaging", "manual"}
+)
 EXCEPTIONS = {
     "told": "safety.tell: the investigator learns of a death, and of what became known of the time before",
     "report": "safety.report: a serious adverse event is owed its report, whatever became of the patient",
