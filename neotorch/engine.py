@@ -207,7 +207,8 @@ class Engine:
                 study = self.study_of(state, as_of=as_of)
                 lines += obligations(state, due, study, self.post.audience(state.site), now)
         rows = self.log.read(known_at=as_of)
-        lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.post.audience(None), now)
+        told, zone = list(trial_notices(rows, self.study)), self.study.site(None).time_zone
+        lines += stuck(None, told, fold_trial(rows), self.post.audience(None), now, zone)
         if as_of is None and (held := self.post.flood()):
             lines.append(held_back(held))
         return sorted(lines, key=urgency)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from neotorch.domain import events as ev
@@ -16,7 +16,7 @@ from neotorch.rules.endpoints import Value
 from neotorch.rules.gates import WORDS, Gate
 from neotorch.rules.notices import Audience
 from neotorch.rules.reminded import Reminded, reminded
-from neotorch.rules.reminders import REMINDED, rung_of, rungs
+from neotorch.rules.reminders import REMINDED, not_planned, rung_of, rungs
 from neotorch.rules.schedule import ACTIONABLE, VisitPlan
 from neotorch.rules.traces import Round, rounds
 
@@ -36,7 +36,7 @@ def explain_key(  # noqa: PLR0917 - what a key may be about
     value = next((v for v in values if key == f"{state.subject}/{v.code}"), None)
     if value:
         return _endpoint(value)
-    return _explain_notices(key, state, duties, study)
+    return _explain_notices(key, state, duties, study) or _removed(key, state, study)
 
 
 def _endpoint(value: Value) -> dict[str, str]:
@@ -106,10 +106,14 @@ def _explain_notices(key: str, state: PatientState, duties: Duties, study: Study
 def _explain_reminder(key: str, state: PatientState, duties: Duties, study: Study) -> dict[str, str]:
     """Return what stands behind a rung of a visit's ladder, reached, to come or out of date; empty if it is none."""
     place = rung_of(key)
-    plan = next((p for p in duties.plans if place and place[0] == f"{state.subject}/{p.code}"), None)
-    if place is None or plan is None:
+    if place is None:
         return {}
-    _, name, day = place
+    of_visit, name, day = place
+    plan = next((p for p in duties.plans if of_visit == f"{state.subject}/{p.code}"), None)
+    if name in ("moved", "gone") and any(k.startswith(f"{key}/") for k in state.notices):
+        return _told_day(of_visit.partition("/")[2], name, day, plan, study)
+    if plan is None:
+        return {}
     found = next(((at, r) for at, r in rungs(state, study, plan) if r.name == name), None)
     if found is None and name not in {r.name for r in study.reminders.ladders[plan.visit.ladder]}:
         return {}
@@ -126,6 +130,29 @@ def _explain_reminder(key: str, state: PatientState, duties: Duties, study: Stud
     return {
         "reminder": f"{plan.code} {name} for {day}", "status": status, **about, "because": str(plan.because), **_ends(plan)
     }  # fmt: skip
+
+
+def _told_day(code: str, word: str, day: date, plan: VisitPlan | None, study: Study) -> dict[str, str]:
+    """Return what stands behind the notice that a visit has another day, or none any more."""
+    span = plan.window if plan and plan.status in REMINDED else None
+    now_on = f"planned for {span.target}" if span else plan.status.replace("_", " ") if plan else "not planned"
+    holds = (span and span.target == day) if word == "moved" else not (span or (plan and plan.held_on))
+    title = f"{code} moved to {day}" if word == "moved" else f"{code} of {day} is no longer planned"
+    return {
+        "notice": title, "status": "so it is" if holds else f"no longer so: {code} is {now_on}",
+        "because": str(plan.because if plan else not_planned(study)), **(_ends(plan) if plan else {}),
+    }  # fmt: skip
+
+
+def _removed(key: str, state: PatientState, study: Study) -> dict[str, str]:
+    """Return what stands behind a visit that somebody was told or gave a day for, and that no plan has any more."""
+    code = key.removeprefix(f"{state.subject}/")
+    told = any(rung_of(k.rsplit("/", 2)[0]) for k, _ in state.notices_about.get(code, ()))
+    if not told and code not in state.booked:
+        return {}
+    visit = study.rules_of(code).visit_by_code.get(code)
+    title = {"visit": visit.label.en, "source": visit.source} if visit else {"visit": code}
+    return {**title, "status": "not planned", "because": str(not_planned(study))}
 
 
 def _rung(rung: Rung) -> str:

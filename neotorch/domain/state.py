@@ -473,6 +473,7 @@ class Draft:
                 ev.Contact() | ev.DiseaseAssessment() | ev.Imaging() | ev.AdverseEvent() | ev.SecondPrimary()
                 | ev.NewTherapy() | ev.Retraction() | ev.EndpointsRecalculated() | ev.Incident()
                 | ev.Absence() | ev.NoticesReleased() | ev.ProtocolAmended() | ev.AmendmentActivated()
+                | ev.TrialRetraction()
             ):  # fmt: skip
                 pass  # read from the facts where needed, or about the trial
 

@@ -17,7 +17,7 @@ from neotorch.domain.study import Rung, Says, Site, Study
 from neotorch.domain.workdays import shifted
 from neotorch.rules.notices import Notice
 from neotorch.rules.schedule import Because, VisitPlan, journey
-from neotorch.rules.wording import coded
+from neotorch.rules.wording import coded, visit_title
 
 REMINDED: frozenset[str] = frozenset({"planned", "open", "due", "late", "overdue"})
 _DATED = re.compile(r"^(?P<rung>[a-z][a-z0-9-]*)/(?P<day>\d{4}-\d{2}-\d{2})(\.\d+)?(/(?P<role>[^/]+)/[^/]+)?$")
@@ -72,28 +72,49 @@ VANISHED: frozenset[str] = frozenset({"waiting", "not_expected"})
 
 
 def _gone(state: PatientState, study: Study, plans: tuple[VisitPlan, ...], now: datetime) -> Iterator[Notice]:
-    """Yield a notice per visit that somebody was told a day for, still to come, and that is not planned any more.
+    """Yield a notice per visit that somebody was told or gave a day for, not over yet, and that is not planned any more.
 
-    Its anchor was taken back, the course went another way, or an amendment removed it. Where the journey itself has
-    ended, that is what is told.
+    Its anchor was taken back, the course went another way, or the version that holds now has no such visit. Where the
+    journey itself has ended, that is what is told.
     """
     if journey(state, study) in ENDED:
         return
     today = local_date(now, study.site(state.site).time_zone)
     standing = {p.code: p for p in plans}
-    for code in state.notices_about:
-        plan, said = standing.get(code), _said(state, code)
-        visit = next((v for era in study.eras if (v := era.rules.visit_by_code.get(code))), None)
-        if said is None or visit is None or said.target < today or (plan and plan.status not in VANISHED):
+    for code in dict.fromkeys((*state.notices_about, *state.booked)):
+        plan = standing.get(code)
+        if plan and plan.status not in VANISHED:
             continue
-        again = sum(1 for k in said.keys if "/gone/" in k)
-        key = said.key if said.gone else f"{state.subject}/{code}/gone/{said.target}{f'.{again + 1}' if again else ''}"
-        data = {
-            "subject": state.subject, "visit": code, "visit_label": {"en": visit.label.en, "zh": visit.label.zh},
-            "moved_from": said.target, "explain": f"{state.subject}/{code}",
-        }  # fmt: skip
-        because = plan.because if plan else Because("visit.removed", study.version, detail="an amendment removed it")
-        yield Notice(key, "moved", f"{code} no longer planned", because, data, roles=_told_before(study, said))
+        said = _said(state, code) or (_appointed(state, code) if plan or code in study.older else None)
+        if said and said.target + _leeway(code, study) >= today:
+            yield _no_longer(state, study, code, plan.because if plan else not_planned(study), said)
+
+
+def _appointed(state: PatientState, code: str) -> _Said | None:
+    """Return the day that the site gave the patient, as if it had been told."""
+    booking = state.booked.get(code)
+    return _Said("", booking.appointment, None, frozenset(), frozenset()) if booking else None
+
+
+def _leeway(code: str, study: Study) -> timedelta:
+    """How long after its target a visit could have been held within its window."""
+    visit = study.rules_of(code).visit_by_code.get(code)
+    return timedelta(max((t.window_days_after for t in visit.timing), default=0) if visit else 0)
+
+
+def not_planned(study: Study) -> Because:
+    """Return why a visit that there was is in no plan: an amendment removed it, or what added it was taken back."""
+    return Because("visit.removed", study.version, detail=f"version {study.version} plans no such visit")
+
+
+def _no_longer(state: PatientState, study: Study, code: str, because: Because, said: _Said) -> Notice:
+    times = sum(1 for k in said.keys if "/gone/" in k)
+    key = said.key if said.gone else f"{state.subject}/{code}/gone/{said.target}{f'.{times + 1}' if times else ''}"
+    data = {
+        "subject": state.subject, "visit": code, "moved_from": said.target, "explain": f"{state.subject}/{code}",
+        "visit_label": visit_title(code, study.rules_of(code)) or {"en": code, "zh": code},
+    }  # fmt: skip
+    return Notice(key, "moved", f"{code} no longer planned", because, data, roles=_told_before(study, said))
 
 
 def _told_before(study: Study, said: _Said) -> tuple[str, ...]:
@@ -240,12 +261,15 @@ def rungs(state: PatientState, study: Study, plan: VisitPlan) -> list[tuple[date
 
 
 def rung_of(key: str) -> tuple[str, str, date] | None:
-    """Return (key of the visit, name of the rung, the day it tells of) of a reminder's key; None if it is none."""
+    """Return (key of the visit, name of the rung, the day it tells of) of a reminder's key; None if it is none.
+
+    What tells that a visit moved or is gone has `moved` or `gone` for its rung, and may tell of a day again.
+    """
     visit, _, rest = key.rpartition("/")
     visit, _, rung = visit.rpartition("/")
     if not visit or not _DATED.match(f"{rung}/{rest}"):
         return None
     try:
-        return visit, rung, date.fromisoformat(rest)
-    except ValueError:  # no such day, or the second time that a day was told of
+        return visit, rung, date.fromisoformat(rest.partition(".")[0] if rung in ("moved", "gone") else rest)
+    except ValueError:  # no such day, or a reminder that would tell a day for the second time
         return None
