@@ -21,7 +21,7 @@ demo: $(READY)  ## rehearse a whole trial on the real parts (ARGS="--exit" ends 
 
 ifeq ($(ARGS),)
 test: $(READY)  ## run the whole test suite, what needs no Prefect server beside what does (ARGS="tests/store -x": that alone)
-	@$(MAKE) --no-print-directory -j2 -Oline test-servers test-others
+	@$(MAKE) --no-print-directory -j2 test-servers test-others
 else
 test: $(READY)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -126,7 +126,9 @@ class Engine:
             channels, settings.outbox, timeout_seconds=settings.notice_timeout_seconds,
             roles=set(study.recipients.roles), sites={s.code for s in study.sites},
         )  # fmt: skip
-        return cls(settings, study, log, notifier, clock)
+        engine = cls(settings, study, log, notifier, clock)
+        engine.versions()
+        return engine
 
     @property
     def study(self) -> Study:
@@ -139,8 +141,9 @@ class Engine:
 
     def versions(self, *, as_of: datetime | None = None, until_seq: int | None = None) -> Versions:
         """Return the versions of the study file in force, now or as was known at an instant or a log position."""
+        now = self._protocols.now(self._news.read(self.log))
         if as_of is None and until_seq is None:
-            return self._protocols.now(self._news.read(self.log))
+            return now
         return self._protocols.known(self.log, as_of, until_seq)
 
     def study_of(self, state: PatientState, *, as_of: datetime | None = None) -> Study:
@@ -170,7 +173,7 @@ class Engine:
         """Return (newest position, subjects with events since `seq`, whether an endpoint may have changed)."""
         fresh = self.log.read(after=seq)
         moved = {r.event.subject for r in fresh if r.event.subject}
-        sites = {r.event.site for r in fresh if isinstance(r.event, ev.AmendmentActivated)}
+        sites = {site for site, at in self.versions().positions.items() if at > seq}
         moved |= {s for s in self.subjects() if self.state(s).site in sites} if sites else set()
         bears = any(self._bears_on_endpoints(r.event) for r in fresh)
         return (fresh[-1].seq if fresh else seq), moved, bears
@@ -332,7 +335,9 @@ class Engine:
         if isinstance(fact, ev.TrialFact):
             channels = [c.name for c in self.settings.channels]
             before = [*self._news.read(self.log).facts, *told]
-            refusals = admit_trial(fact, before, self.versions().base, channels, self.today())
+            refusals = admit_trial(
+                fact, before, self.versions().base, channels, self.today(getattr(fact, "site", None))
+            )
             return Admission(fact, "refused" if refusals else "recorded", refusals)
         site = state.site or getattr(fact, "site", None)
         today = self.today(site if isinstance(site, str) else None)

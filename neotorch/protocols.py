@@ -62,9 +62,9 @@ class Protocols:
                 f"the log began before version {told.version} and says itself who is on it since when",
                 "NEOTORCH_STUDY_VERSION", f"set it to {told.amends}, or to the one that came before that",
             )  # fmt: skip
-        found = self._read.get(told.id)
+        found = self._read.get(told.fingerprint)
         if found is None:
-            found = self._read[told.id] = read_definition(told)
+            found = self._read[told.fingerprint] = read_definition(told)
         return found
 
 

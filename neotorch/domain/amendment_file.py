@@ -18,6 +18,8 @@ def amended(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
 
     `base`: the content that is amended, as plain values, left as it is.
     """
+    if change.get("id", base["id"]) != base["id"]:
+        raise ValueError(f"id: {change['id']!r} is another study than {base['id']!r}; leave it out")
     wanted = dict(change)
     removed = wanted.pop("remove", None) or {}
     found = {k: v for k, v in base.items() if k != "amendment"} | {"amendment": wanted.pop("amendment")}
@@ -29,7 +31,8 @@ def amended(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
 
 
 def _removals(removed: Any) -> Sequence[tuple[str, list[str]]]:
-    if not isinstance(removed, dict) or not all(isinstance(codes, list) for codes in removed.values()):
+    plain = isinstance(removed, dict) and all(isinstance(codes, list) for codes in removed.values())
+    if not plain or not all(isinstance(code, str) for codes in removed.values() for code in codes):
         raise ValueError(f"remove: name what goes, list by list, such as {{visits: [CODE]}}; found {removed!r}")
     unknown = next((name for name in removed if name not in CODED), None)
     if unknown:
@@ -56,6 +59,10 @@ def _coded(name: str, entries: Sequence[dict[str, Any]], changes: Any) -> list[d
         isinstance(c, dict) and isinstance(c.get("code"), str) for c in changes
     ):
         raise ValueError(f"{name}: a list whose entries each have a `code`")
+    named = [c["code"] for c in changes]
+    twice = next((code for code in named if named.count(code) > 1), None)
+    if twice:
+        raise ValueError(f"{name}[{twice}]: it stands there twice; put both into one")
     found = list(entries)
     for change in changes:
         new = {k: v for k, v in change.items() if k != "after"}

@@ -485,10 +485,10 @@ class Study(Model):
         return self
 
     def for_patient(
-        self, eras: Sequence[Era] = (), offers: Sequence[Offer] = (), older: Mapping[str, str] | None = None,
+        self, eras: Sequence[Era] = (), offers: Sequence[Offer] = (), older: Mapping[str, Study] | None = None,
         **parts: Any,
     ) -> Study:  # fmt: skip
-        """Return these rules as they hold for one patient: `parts` replaced; `older` says which visit has whose rules."""
+        """Return these rules as they hold for one patient: `parts` replaced; `older` says which visit has which rules."""
         found = Study.model_construct(**{name: getattr(self, name) for name in Study.model_fields} | parts)
         vars(found).update(eras=tuple(eras) or found.eras, offers=tuple(offers), older=dict(older or {}))
         return found
@@ -520,13 +520,17 @@ class Study(Model):
         return ()
 
     @cached_property
-    def older(self) -> Mapping[str, str]:
+    def older(self) -> Mapping[str, Study]:
         """Visit -> the earlier version that it is held by, also of those that an amendment took away."""
         return {}
 
-    def version_of(self, visit: str) -> str:
+    def rules_of(self, visit: str | None) -> Study:
         """Return the version that a visit is held by: what lay behind when a patient moved keeps its own."""
-        return self.older.get(visit, self.version)
+        return self.older.get(visit or "", self)
+
+    def version_of(self, visit: str) -> str:
+        """Return the name of the version that a visit is held by."""
+        return self.rules_of(visit).version
 
     @cached_property
     def form_by_code(self) -> dict[str, Form]:
@@ -568,7 +572,9 @@ class Study(Model):
         extra = self.cycles.extra
         if planned or extra is None or not self.cycles.count < number <= self.cycles_allowed:
             return planned
-        like = self.visit_by_code[extra.like]
+        like = self.visit_by_code.get(extra.like)
+        if like is None:  # an amendment took it away
+            return None
         before = [t.model_copy(update={"anchor": f"cycle.{number - 1}"}) for t in like.timing]
         label = Words(en=f"extra cycle {number} day 1", zh=f"追加第{number}周期第1天")
         code = extra.code_of(number)

@@ -47,15 +47,19 @@ def read_study(text: str, name: str = "study file", older: Callable[[str], Study
     `older` gives the version that an amendment amends; it may raise StudyError.
     """
     try:
+        _not_too_much(text)
         loader = _LOADER(text)
         node = loader.get_single_node()
+        _weigh(node, {})
         twins = [] if node is None else list(_twins(node))
         data: Any = None if node is None or twins else loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}" if mark else "the file"
         raise StudyError(
-            f"not readable as YAML: {getattr(error, 'problem', error)}", f"{name}, {line}", "mend the YAML there"
+            f"not readable as YAML: {getattr(error, 'problem', None) or error}",
+            f"{name}, {line}",
+            "mend the YAML there",
         ) from None
     if twins:
         said = [f"{key} stands there twice (line {line})" for key, line in twins]
@@ -93,10 +97,41 @@ def _amended(data: dict[str, Any], name: str, older: Callable[[str], Study] | No
         raise StudyError(str(error), name, f"see docs/amendments.md; {amends} stays as it is") from None
 
 
+MOST_CHARACTERS, MOST_PARTS, DEEPEST = 1_000_000, 200_000, 40
+"""A study file is a few hundred lines; what is beyond these would only keep the machine busy."""
+
+
+def _not_too_much(text: str) -> None:
+    """YAMLError for what would take the parser for ever."""
+    if len(text) > MOST_CHARACTERS:
+        raise yaml.YAMLError(f"more than {MOST_CHARACTERS} characters")
+    depth = 0
+    for sign in text:
+        depth += (sign in "[{") - (sign in "]}")
+        if depth > 2 * DEEPEST:
+            raise yaml.YAMLError("brackets are nested too deeply")
+
+
+def _weigh(node: Any, known: dict[int, int], depth: int = 0) -> int:
+    """Return how many parts a node has once its aliases are written out; YAMLError where they are too many or endless."""
+    if depth > DEEPEST:
+        raise yaml.YAMLError("nested too deeply, or an alias that holds itself")
+    if id(node) not in known:
+        parts = node.value if isinstance(node, yaml.SequenceNode) else []
+        if isinstance(node, yaml.MappingNode):
+            if not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
+                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: a key that is no plain word")
+            parts = [value for _, value in node.value]
+        known[id(node)] = 1 + sum(_weigh(part, known, depth + 1) for part in parts)
+    if known[id(node)] > MOST_PARTS:
+        raise yaml.YAMLError("aliases that grow without end")
+    return known[id(node)]
+
+
 def number(version: str) -> tuple[int, ...]:
     """Return a version as what it is ordered by: 1.10 comes after 1.9. What is no version comes last."""
     parts = version.split(".")
-    return tuple(int(p) for p in parts) if all(p.isdecimal() for p in parts) else (10**9,)
+    return tuple(int(p) for p in parts) if all(p.isdecimal() and len(p) < 9 for p in parts) else (10**9,)
 
 
 def _twins(node: Any) -> Iterator[tuple[str, int]]:

@@ -115,7 +115,8 @@ def _by_facts(
     """Return what follows from the facts and the day: visits, phase, and all that a site has to answer."""
     plans, phase = visit_plans(state, study, today), journey(state, study)
     asked = state.once("asked", (study,), lambda: _asked(state, study, plans, phase))
-    return plans, phase, (*asked, *lost_appointments(state, study, plans))
+    offered = () if is_complete(plans) else reconsents(state, study)
+    return plans, phase, (*asked, *offered, *lost_appointments(state, study, plans))
 
 
 def _asked(state: PatientState, study: Study, plans: tuple[VisitPlan, ...], phase: Journey) -> tuple[Finding, ...]:
@@ -123,7 +124,7 @@ def _asked(state: PatientState, study: Study, plans: tuple[VisitPlan, ...], phas
     missing = () if phase == "screen_failure" else missing_items(state, study, plans)
     return (
         *contradictions(state, study), *missing, *doses_without_labs(state, study, plans, missing),
-        *asked_by_people(state, study), *reconsents(state, study),
+        *asked_by_people(state, study),
     )  # fmt: skip
 
 

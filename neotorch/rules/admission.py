@@ -122,7 +122,9 @@ def _vocabulary(fact: ev.AnyFact, study: Study) -> Iterator[Refusal]:
     if visit is not None and visit not in {*study.visit_by_code, *study.older, *extra, "UNS"}:
         todo = f"use one of {', '.join(study.visit_by_code)}, or UNS for an unscheduled one"
         yield Refusal("visit", f"{visit!r} is not a visit of study version {study.version}", todo)
-    if isinstance(fact, ev.CycleGiven | ev.CycleDelayed) and fact.cycle > study.cycles_allowed:
+    if isinstance(fact, ev.CycleGiven | ev.CycleDelayed) and not (
+        fact.cycle <= study.cycles_allowed or study.cycle_visit(fact.cycle)
+    ):
         yield Refusal("cycle", f"there is no cycle {fact.cycle}", f"the study has cycles 1 to {study.cycles_allowed}")
     if isinstance(fact, ev.CycleGiven):
         codes = [d.drug for d in fact.drugs]
@@ -135,7 +137,7 @@ def _vocabulary(fact: ev.AnyFact, study: Study) -> Iterator[Refusal]:
     if isinstance(fact, ev.DoseChanged) and fact.drug not in study.drug_by_code:
         yield Refusal("drug", f"unknown drug {fact.drug!r}", f"use one of {', '.join(study.drug_by_code)}")
     if isinstance(fact, ev.FormReceived):
-        yield from _form(fact, study)
+        yield from _form(fact, study.rules_of(fact.visit))
 
 
 def _form(fact: ev.FormReceived, study: Study) -> Iterator[Refusal]:

@@ -12,7 +12,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from neotorch.domain import events as ev
-from neotorch.domain.calendar import at_hour
+from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.safety import SaeReport
 from neotorch.domain.sourced import Words
 from neotorch.domain.state import PatientState
@@ -59,7 +59,11 @@ class Clock:
 
 def sae_clocks(state: PatientState, study: Study, now: datetime) -> tuple[Clock, ...]:
     """Return one clock for each adverse event that is serious, fatal, or of a term reported like one."""
-    told = ((f, study.on(f.occurred)) for f in state.of_type("adverse_event") if isinstance(f, ev.AdverseEvent))
+    zone = study.site(state.site).time_zone
+    told = (
+        (f, study.on(local_date(f.aware, zone) if f.aware else f.occurred))
+        for f in state.of_type("adverse_event") if isinstance(f, ev.AdverseEvent)
+    )  # fmt: skip
     found = [
         (f, what, rules.safety.sae, rules)
         for f, rules in told if rules.safety and (what := _reportable(f, rules.safety.sae))

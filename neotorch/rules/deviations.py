@@ -44,13 +44,19 @@ def deviations(  # noqa: PLR0917 - what deviations follow from
         chart = Chart(state, era.rules, by_code, today, zone)
         undated = state.once(f"undated deviations {n}", (era.rules, gates), partial(_undated, chart, gates))
         every = (*undated, *_visits(chart), *cycle_delays(chart), *_reports(chart, clocks))
-        found |= {d.key: d for d in every if d.key not in found and study.on(d.on) is era.rules}
+        found |= {d.key: d for d in every if d.key not in found and _rules(d, study) == era.rules.version}
     return tuple(sorted(found.values(), key=lambda d: (d.on, d.key)))
 
 
 def _undated(chart: Chart, gates: Sequence[Gate]) -> list[Deviation]:
     """Return what deviates whatever day it is; of the visits only what was held counts."""
     return [*_entry(chart), *_wash_outs(chart), *dose_deviations(chart), *gate_deviations(chart, gates)]
+
+
+def _rules(found: Deviation, study: Study) -> str:
+    """Return the version that a deviation is judged by: that of its visit, else the one in force on its day."""
+    known = found.visit is not None and (found.visit in study.visit_by_code or found.visit in study.older)
+    return study.version_of(found.visit or "") if known else study.on(found.on).version
 
 
 def departures(state: PatientState, study: Study, plans: Sequence[VisitPlan], now: datetime) -> tuple[Deviation, ...]:
@@ -65,13 +71,14 @@ def turning_days(study: Study, plans: Sequence[VisitPlan], state: PatientState) 
     for plan in plans:
         if plan.status not in {"planned", *ACTIONABLE} or plan.protocol is None or plan.window is None:
             continue
-        rule = study.deviations.out_of_window.at(plan.code)
+        rules = study.rules_of(plan.code)
+        rule = rules.deviations.out_of_window.at(plan.code)
         if plan.window.last_overdue is not None:
             days.add(plan.window.last_overdue + timedelta(1))
         elif rule.not_held_after_days is not None:
             days.add(max(plan.window.closes, plan.protocol.closes + timedelta(rule.not_held_after_days)) + timedelta(1))
             days.add(plan.protocol.closes + timedelta(rule.important_from_days_late or 1))
-        limit = latest_day_1(plan, study, state)
+        limit = latest_day_1(plan, rules, state)
         if limit is not None:
             days.add(limit[1] + timedelta(1))
     return days

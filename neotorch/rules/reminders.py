@@ -116,18 +116,18 @@ class _Said:
 
 def _said(state: PatientState, visit: str) -> _Said | None:
     prefix = f"{state.subject}/{visit}/"
-    told: dict[str, datetime] = {}
+    told: dict[str, int] = {}  # by place in the log: clocks may be set back, the log never goes back
     roles = set()
     for key, trail in state.notices_about.get(visit, ()):
         found = _DATED.match(key.removeprefix(prefix)) if trail.sent else None
         if found is None or trail.sent is None:
             continue
-        base = key.removesuffix(found[4] or "")
-        told[base] = min(trail.sent.at, told.get(base, trail.sent.at))
+        base, place = key.removesuffix(found[4] or ""), state.learnt[trail.sent.id].seq
+        told[base] = min(place, told.get(base, place))
         roles.add(trail.sent.role)
     if not told:
         return None
-    days = [(at, _target(key), key) for key, at in told.items()]
+    days = [(place, _target(key), key) for key, place in told.items()]
     last = max(days)
     earlier = [d for d in days if d[1] != last[1]]
     return _Said(last[2], last[1], max(earlier)[1] if earlier else None, frozenset(told), frozenset(roles))

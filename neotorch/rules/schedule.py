@@ -104,14 +104,14 @@ def journey(state: PatientState, study: Study) -> Journey:
 
 def treatment_end(state: PatientState, study: Study) -> Anchor | None:
     """Return the last cycle's day 1 once no other will be given: all given, stopped, withdrawn or inoperable."""
-    settled = _settled(state, study)
-    if not state.cycles or settled is None:
+    said = settled(state, study)
+    if not state.cycles or said is None:
         return None
     last = state.cycles[max(state.cycles)]
-    return Anchor(f"last cycle (C{last.cycle}D1)", last.occurred, tuple(dict.fromkeys((last.id, settled[1]))))
+    return Anchor(f"last cycle (C{last.cycle}D1)", last.occurred, tuple(dict.fromkeys((last.id, said[1]))))
 
 
-def _settled(state: PatientState, study: Study) -> tuple[date, str] | None:
+def settled(state: PatientState, study: Study) -> tuple[date, str] | None:
     """Return the day from which it was settled that no further cycle would be given, and the event that says so."""
     last = state.cycles[max(state.cycles)] if state.cycles else None
     return (last.occurred, last.id) if last and last.cycle >= study.cycles.count else _called_off(state, study)
@@ -238,9 +238,10 @@ def _dated(plan: VisitPlan, today: date) -> VisitPlan:
 def _placed(state: PatientState, study: Study) -> tuple[tuple[VisitPlan, bool], ...]:
     """Return every visit as the facts have it, and whether its status hangs on the day that it is looked at."""
     phase, called_off = journey(state, study), _called_off(state, study)
-    extra = [study.cycle_visit(n) for n in sorted({*state.cycles, *state.delays}) if n > study.cycles.count]
+    numbers = (n for n in sorted({*state.cycles, *state.delays}) if n > study.cycles.count)
+    extra = [v for n in numbers if (v := study.cycle_visit(n)) and v.code not in study.visit_by_code]
     last = max((n for n, v in enumerate(study.visits) if v.cycle), default=-1) + 1
-    visits = [*study.visits[:last], *(v for v in extra if v), *study.visits[last:]]
+    visits = [*study.visits[:last], *extra, *study.visits[last:]]
     return tuple(_place(v, state, study, phase, called_off[0] if called_off else None) for v in visits)
 
 
@@ -248,7 +249,7 @@ def _place(
     visit: Visit, state: PatientState, study: Study, phase: Journey, called_off: date | None
 ) -> tuple[VisitPlan, bool]:
     held, version = _held(visit, state), study.version_of(visit.code)
-    protocol, because = _window(visit, state, study)
+    protocol, because = _window(visit, state, study.rules_of(visit.code))
     span, because = _appointment(visit, state, protocol, because)
     status: VisitStatus | None = None
     if held:
@@ -301,7 +302,7 @@ def _appointment(
 
 
 def _window(visit: Visit, state: PatientState, study: Study) -> tuple[Window | None, Because]:
-    version = study.version_of(visit.code)
+    version = study.version
     delay = state.delays.get(visit.cycle) if visit.cycle and visit.cycle not in state.cycles else None
     for timing in visit.timing:
         anchor = _latest(timing.anchors, state, study)

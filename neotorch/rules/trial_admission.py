@@ -72,9 +72,11 @@ def _version(fact: ev.AnyTrialFact, earlier: Sequence[ev.AnyTrialFact], study: S
 
 def _adoption(fact: ev.ProtocolAmended, versions: Sequence[str], study: Study) -> Iterator[Refusal]:
     newest = max(versions, key=number)
-    if fact.corrects is None and fact.version in versions:
+    if fact.corrects is not None:
+        yield Refusal("corrects", "what was adopted stays as it is", "amend it with the next version")
+    elif fact.version in versions:
         yield Refusal("version", f"{fact.version} has been adopted already", "give the amendment the next version")
-    elif fact.corrects is None and fact.amends != newest:
+    elif fact.amends != newest:
         yield Refusal("amends", f"{fact.amends} is not the newest version", f"amend {newest}")
     try:
         found = Study.model_validate(fact.definition)
@@ -123,3 +125,6 @@ def _activation(
         if number(other.version) < number(fact.version) and fact.occurred < other.occurred:
             what = f"{fact.occurred} is before {other.version} came into force there ({other.occurred})"
             yield Refusal("occurred", what, "correct one of the two days")
+        if number(other.version) > number(fact.version) and fact.occurred >= other.occurred:
+            what = f"{other.version} is in force there since {other.occurred}, and it comes after {fact.version}"
+            yield Refusal("version", what, "activate the newest version only")

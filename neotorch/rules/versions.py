@@ -14,11 +14,11 @@ from functools import cached_property
 
 from neotorch.domain import events as ev
 from neotorch.domain.state import PatientState
-from neotorch.domain.study import Due, Era, Form, Offer, Study, Visit
+from neotorch.domain.study import DrugDefinition, Due, Era, Form, Offer, Study, Visit
 from neotorch.domain.study_file import number
 from neotorch.rules.desk import Refusal
 from neotorch.rules.post import effective
-from neotorch.rules.schedule import VisitPlan, visit_plans
+from neotorch.rules.schedule import VisitPlan, settled, visit_plans
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Versions:
     @cached_property
     def positions(self) -> Mapping[str, int]:
         """Site -> log position of the newest word about what is in force there: its patients' journeys look then."""
-        return {r.event.site: r.seq for r in self.rows if isinstance(r.event, ev.AmendmentActivated)}
+        told = [(r.seq, r.event) for r in self.rows if isinstance(r.event, ev.AmendmentActivated)]
+        site_of = {event.id: event.site for _, event in told}
+        return {s: seq for seq, e in told for s in (site_of.get(e.corrects or ""), e.site) if s}
 
     @cached_property
     def newest(self) -> Study:
@@ -89,34 +91,48 @@ class Versions:
         for day, study in moves[1:]:
             found = _moved(state, found, study, day)
             eras.append(Era(day, study))
-        offers = self._offers(state, found, moves[-1][0])
+        offers = self._offers(state, found)
         if len(eras) == 1 and not offers and found is self.trial:
             return found
         rules = [Era(e.since, _seen_from(e.rules, found)) for e in eras] if len(eras) > 1 else []
         return found.for_patient(
             eras=rules, offers=offers, older=found.older,
-            endpoints=self.trial.endpoints, recipients=self.trial.recipients,
+            endpoints=self.trial.endpoints, recipients=self.trial.recipients, subject_pattern=moves[0][1].subject_pattern,
         )  # fmt: skip
 
     def _moves(self, state: PatientState) -> list[tuple[date, Study]]:
         """Return (day, version) for entry and for each move to a later version, in order."""
         entry = state.consent.occurred if state.consent else date.max
         found = [(entry, self.at_site(state.site, entry))]
-        told = [(r.occurred, self.version(r.version)) for r in state.reconsents if r.agreed]
-        own = [(a.occurred, self.adopted[a.version]) for a in self.activations if a.site == state.site]
-        told += [(day, s) for day, s in own if s.amendment and not s.amendment.reconsent]
-        for day, study in sorted(((d, s) for d, s in told if s), key=lambda m: (m[0], number(m[1].version))):
-            if number(study.version) > number(found[-1][1].version) and day >= entry:
-                found.append((day, study))
+        for told in (*state.reconsents, None):
+            found += self._without_asking(state, *found[-1], before=told.occurred if told else None)
+            study = self._agreed(state, told) if told and told.agreed and told.occurred >= entry else None
+            if told and study and number(study.version) > number(found[-1][1].version):
+                found.append((told.occurred, study))
         return found
 
-    def _offers(self, state: PatientState, now: Study, since: date) -> list[Offer]:
+    def _agreed(self, state: PatientState, told: ev.Reconsent) -> Study | None:
+        """Return the version that a patient agreed to, if it was in force at their site by then."""
+        active = [a for a in self.activations if (a.site, a.version) == (state.site, told.version)]
+        return self.adopted[told.version] if any(a.occurred <= told.occurred for a in active) else None
+
+    def _without_asking(
+        self, state: PatientState, since: date, now: Study, before: date | None
+    ) -> Iterator[tuple[date, Study]]:
+        """Yield the moves of a patient on `now` to amendments of it that need no consent, one after the other."""
+        for active in self.activations:
+            study, day = self.adopted[active.version], max(active.occurred, since)
+            said = study.amendment
+            if active.site != state.site or said is None or said.reconsent or (before and day >= before):
+                continue
+            if said.amends == now.version:
+                since, now = day, study
+                yield day, study
+
+    def _offers(self, state: PatientState, now: Study) -> list[Offer]:
         """Return what the patient has yet to be asked: only the newest amendment in force at the site."""
-        asked = {r.version for r in state.reconsents}
-        later = [
-            a for a in self.activations
-            if a.site == state.site and number(a.version) > number(now.version) and a.occurred >= since
-        ]  # fmt: skip
+        asked = {r.version for r in state.reconsents if not r.agreed or self._agreed(state, r)}
+        later = [a for a in self.activations if a.site == state.site and number(a.version) > number(now.version)]
         newest = max(later, key=lambda a: number(a.version), default=None)
         if newest is None or newest.version in asked:
             return []
@@ -125,37 +141,45 @@ class Versions:
 
 def _moved(state: PatientState, old: Study, new: Study, day: date) -> Study:
     """Return the new version for a patient who moved to it on `day`: what lay behind then stays as it was."""
-    behind = {
-        p.code: p.visit for p in visit_plans(state, old, day) if p.visit.code in old.visit_by_code and _over(p, day)
-    }
-    late = {p.code for p in visit_plans(state, new, day) if p.code not in old.visit_by_code and _over(p, day)}
+    before = visit_plans(state, old, day)
+    behind = {p.code: p.visit for p in before if _over(p, state, day)}
+    known = {p.code for p in before}
+    late = {p.code for p in visit_plans(state, new, day) if p.code not in known and _over(p, state, day)}
+    ended = settled(state, old)
+    over = ended is not None and ended[0] < day  # a course that was over is not taken up again
+    cycles = old.cycles if over else new.cycles
     forms = {f.code: f for f in _forms(old, new)}
     kept = {code: _pinned(visit, old, forms) for code, visit in behind.items()}
-    visits = [kept.get(v.code) or _pinned(v, new, forms) for v in new.visits if v.code not in late]
+    coming = [v for v in new.visits if v.code not in late and not (over and (v.cycle or 0) > cycles.count)]
+    visits = [kept.get(v.code) or _pinned(v, new, forms) for v in coming]
     codes = [v.code for v in visits]
-    for place, visit in enumerate(old.visits):
+    for place, plan in enumerate(before):
         if (
-            visit.code in kept and visit.code not in codes
+            plan.code in kept and plan.code not in codes
         ):  # the amendment removed it, for those who had yet to come to it
-            at = next((codes.index(v.code) + 1 for v in reversed(old.visits[:place]) if v.code in codes), 0)
-            codes.insert(at, visit.code)
-            visits.insert(at, kept[visit.code])
-    older = {
-        **old.older,
-        **{v.code: old.version_of(v.code) for v in old.visits if v.code in kept or v.code not in codes},
-    }
+            at = next((codes.index(p.code) + 1 for p in reversed(before[:place]) if p.code in codes), 0)
+            codes.insert(at, plan.code)
+            visits.insert(at, kept[plan.code])
+    gone = known - set(codes)
     return new.for_patient(
-        older=older, visits=visits, forms=list(forms.values()),
-        drugs=[*new.drugs, *(d for d in old.drugs if d.code not in new.drug_by_code)],
+        older={**old.older, **{code: old.rules_of(code) for code in {*behind, *gone}}},
+        visits=visits, forms=list(forms.values()), cycles=cycles, drugs=_drugs(new, old),
         reminders=new.reminders.model_copy(update={"ladders": old.reminders.ladders | new.reminders.ladders}),
     )  # fmt: skip
 
 
-def _over(plan: VisitPlan, day: date) -> bool:
-    """Whether a visit lay behind on the day of a move: held before it, or its window closed."""
+def _over(plan: VisitPlan, state: PatientState, day: date) -> bool:
+    """Whether a visit lay behind on the day of a move: held before it, said to be missed, waived, or its window closed."""
     if plan.held_on:
         return plan.held_on < day
-    return plan.protocol is not None and plan.protocol.closes < day
+    said = state.missed.get(plan.code) or state.waived.get(plan.code)
+    return (said is not None and said.occurred < day) or (plan.protocol is not None and plan.protocol.closes < day)
+
+
+def _drugs(rules: Study, other: Study) -> list[DrugDefinition]:
+    """Return the drugs of one version and those that only the other one knows, planned in none of its cycles."""
+    more = (d for d in other.drugs if d.code not in rules.drug_by_code)
+    return [*rules.drugs, *(d.model_copy(update={"cycles": []}) for d in more)]
 
 
 def _pinned(visit: Visit, study: Study, forms: Mapping[str, Form]) -> Visit:
@@ -179,9 +203,11 @@ def _forms(old: Study, new: Study) -> list[Form]:
 
 
 def _seen_from(rules: Study, now: Study) -> Study:
-    """Return one version's rules about the visits and forms that hold for the patient now."""
-    older = {v.code: now.version_of(v.code) for v in now.visits}  # `rules` has a version of its own, the visits may not
-    return rules.for_patient(older=older, visits=now.visits, forms=now.forms, reminders=now.reminders)
+    """Return one version's rules about the visits, forms and drugs that hold for the patient now."""
+    older = {v.code: now.rules_of(v.code) for v in now.visits}  # `rules` has a version of its own, the visits may not
+    return rules.for_patient(
+        older=older, visits=now.visits, forms=now.forms, reminders=now.reminders, drugs=_drugs(rules, now)
+    )
 
 
 def reconsent_refusals(fact: ev.AnyFact, state: PatientState, versions: Versions) -> Iterator[Refusal]:
@@ -199,6 +225,9 @@ def reconsent_refusals(fact: ev.AnyFact, state: PatientState, versions: Versions
         yield Refusal(
             "occurred", f"{fact.occurred} is before {fact.version} came into force at {state.site} ({since})", todo
         )
-    elif fact.corrects is None and number(fact.version) <= number(versions.for_patient(state).version):
-        todo = "nothing is left to do"
-        yield Refusal("version", f"{state.subject} is on {versions.for_patient(state).version} already", todo)
+    elif fact.corrects is None:
+        then = versions.for_patient(state).on(fact.occurred).version
+        if number(fact.version) <= number(then):
+            yield Refusal(
+                "version", f"{state.subject} was on {then} already on {fact.occurred}", "nothing is left to do"
+            )

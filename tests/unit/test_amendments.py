@@ -391,9 +391,8 @@ def test_the_past_is_seen_by_the_version_of_then(tmp_path: Path) -> None:
 def test_a_log_that_began_before_an_amendment_is_not_opened_under_it(tmp_path: Path) -> None:
     """Settings that name the amended version for an older log would move every patient: refused, with the remedy."""
     trial = amended(tmp_path, shipped(), START, *screened())
-    other = Trial(tmp_path, now=trial.now, study_version="1.1")
     with pytest.raises(StudyError, match="NEOTORCH_STUDY_VERSION"):
-        other.engine.duties(SUBJECT)
+        Trial(tmp_path, now=trial.now, study_version="1.1")
 
 
 def test_an_amendment_says_no_word_twice(tmp_path: Path) -> None:
@@ -480,3 +479,189 @@ def test_a_preview_shows_figures_of_the_trial(tmp_path: Path) -> None:
     assert found[SUBJECT, "pcr"] == ("yes", "no")
     assert found[None, "pcr.full"][0].startswith("1/1")
     assert found[None, "pcr.full"][1].startswith("0/1")
+
+
+# ── what a hostile reader asked ───────────────────────────────────────────────────────────────────────────────────
+
+
+def moved(folder: Path, text: str, on: date, *facts: ev.AnyFact, now: date | None = None, head: str = HEAD) -> Trial:
+    """A trial in which a patient with some history agrees to an amendment on the day it comes into force."""
+    trial = amended(folder, amendment(text, head), on, *facts, now=now or on)
+    trial.tell(agreed(on))
+    return trial
+
+
+def longer(count: int) -> str:
+    """An amendment to `count` cycles; each new one has a day 1 like that of the last."""
+    like = study().definition["visits"]
+    last = next(v for v in like if v["code"] == "C6D1")
+    more = [
+        {**last, "code": f"C{n}D1", "cycle": n, "after": f"C{n - 1}D1",
+         "timing": [{**last["timing"][0], "anchor": f"cycle.{n - 1}"}]}
+        for n in range(7, count + 1)
+    ]  # fmt: skip
+    return yaml.safe_dump({"cycles": {"count": count}, "visits": more})
+
+
+def test_a_course_that_was_over_is_not_taken_up_again(tmp_path: Path) -> None:
+    """Who waits for surgery after six cycles goes on waiting for surgery when the protocol plans eight."""
+    trial = moved(tmp_path, longer(8), START + 131 * DAY, *screened(), *course(6))
+    plans = visits(trial)
+    assert "C7D1" not in plans
+    assert plans["SURG"].window is not None
+    assert trial.engine.duties(SUBJECT)[1].awaited.code == "PREOP"
+
+
+def test_cycles_given_stay_when_the_protocol_plans_fewer_or_more(tmp_path: Path) -> None:
+    """Each cycle given is in the list once, can be corrected, and an extra one stays what it was."""
+    extra = cycle(7, START + 126 * DAY, drugs=[{"drug": "chemotherapy"}])
+    trial = moved(tmp_path, longer(8), START + 150 * DAY, *screened(), *course(6), extra)
+    codes = [p.code for p in trial.engine.duties(SUBJECT)[1].plans]
+    assert codes.count("C7D1") == 1
+    trial.tell(
+        extra.model_copy(
+            update={"id": "C7again", "corrects": extra.id, "reason": "slip", "occurred": START + 127 * DAY}
+        )
+    )
+
+
+@pytest.mark.parametrize("added", [True, False])
+def test_a_drug_that_only_one_version_knows(tmp_path: Path, added: bool) -> None:
+    """Visits that hang on it are judged as before, and giving it under the version without it is a deviation."""
+    body = json.loads(json.dumps(study().definition))
+    if added:
+        drug = {"code": "newdrug", "label": {"en": "n", "zh": "n"}, "unit": "mg", "dose": 10, "cycles": [5, 6],
+                "assumption": True, "source": "a test"}  # fmt: skip
+        change = {
+            "drugs": [drug],
+            "visits": [{"code": "SURG", "not_before": [{"anchor": "last_dose.newdrug", "days": 14}]}],
+        }
+    else:
+        gates = [g | {"drugs": [d for d in g["drugs"] if d != "anlotinib"]} for g in body["safety"]["dose_gates"]]
+        surgical = [w for w in body["safety"]["surgery_gate"]["wash_outs"] if w["drug"] != "anlotinib"]
+        change = {"remove": {"drugs": ["anlotinib"]}, "visits": [{"code": "SURG", "not_before": []}],
+                  "safety": {"dose_gates": gates, "surgery_gate": {"wash_outs": surgical}}}  # fmt: skip
+    trial = moved(tmp_path, yaml.safe_dump(change), START + 30 * DAY, *screened(), *course(2), now=START + 200 * DAY)
+    trial.tell(cycle(3, START + 42 * DAY), surgery(START + 140 * DAY))
+    kinds = {d.key.partition("deviation/")[2] for d in trial.engine.duties(SUBJECT)[1].deviations}
+    assert ("drug-not-planned/C3D1/anlotinib" in kinds) is not added
+
+
+def test_whoever_declined_is_not_moved_by_what_comes_after(tmp_path: Path) -> None:
+    """An administrative version on top of one that the patient declined does not bring it in by the back door."""
+    second = (
+        HEAD.replace('"1.1"', '"1.2"')
+        .replace('"1.0"', '"1.1"')
+        .replace("reason: test", "reason: test, reconsent: false")
+    )
+    third = read_study(second + "queries: {remind_every_days: 6}", "1.2.yaml", lambda _: shipped())
+    trial = amended(tmp_path, shipped(), START, *screened(), cycle(1, START), now=START + 9 * DAY)
+    trial.tell(
+        agreed(START + 3 * DAY, agreed=False), adopted(third, START + 5 * DAY), activated("1.2", START + 5 * DAY)
+    )
+    mine = trial.engine.study_of(trial.engine.state(SUBJECT))
+    assert (mine.version, [o.version for o in mine.offers]) == ("1.0", ["1.2"])
+    trial.tell(agreed(START + 6 * DAY))
+    assert trial.engine.study_of(trial.engine.state(SUBJECT)).version == "1.2", "with the consent the rest follows"
+
+
+def test_an_amendment_of_the_rhythm_moves_no_window_of_the_past(tmp_path: Path) -> None:
+    """With another cycle length visits behind keep the days they had, also after a cycle that was left out."""
+    facts = [
+        *screened(),
+        cycle(1, START),
+        fact("visit_missed", START + 22 * DAY, visit="C2D1", cause="ill"),
+        cycle(3, START + 42 * DAY),
+    ]
+    trial = moved(tmp_path, "cycles: {length_days: 14}", START + 60 * DAY, *facts)
+    assert window(trial, "C3D1") == (39, 45)
+    assert {d.kind for d in trial.engine.duties(SUBJECT)[1].deviations if d.visit == "C3D1"} <= {"dose-gate"}
+
+
+def test_what_the_site_said_of_a_visit_stays_when_the_visit_goes(tmp_path: Path) -> None:
+    """A missed visit that was acknowledged remains a deviation after an amendment removed it."""
+    told = fact("visit_missed", START + 14 * DAY, visit="C1D15", cause="holiday")
+    trial = moved(tmp_path, "remove: {visits: [C1D15]}", START + 16 * DAY, *screened(), cycle(1, START), told)
+    assert "missed/C1D15" in {d.key.partition("deviation/")[2] for d in trial.engine.duties(SUBJECT)[1].deviations}
+
+
+def test_a_report_is_owed_by_the_rules_of_the_day_of_awareness(tmp_path: Path) -> None:
+    """Onset before the move, awareness after it: the hours of the new version."""
+    aware = at(START + 29 * DAY).isoformat()
+    told = fact("adverse_event", START + 8 * DAY, term="fever", grade=3, serious=True, aware=aware)
+    trial = moved(tmp_path, "safety: {sae: {within_hours: 12}}", START + 10 * DAY, *screened(), now=START + 30 * DAY)
+    trial.tell(told)
+    clock = trial.engine.duties(SUBJECT)[1].clocks[0]
+    assert (clock.deadline - clock.aware) == timedelta(hours=12)
+
+
+def test_nobody_is_asked_after_the_end(tmp_path: Path) -> None:
+    """A patient whose follow-up is complete is not asked to re-consent."""
+    trial = Trial(tmp_path, now=at(START + 1400 * DAY))
+    operated(trial)
+    trial.tell(*forms("EFS36", START + 1095 * DAY))
+    trial.tell(adopted(shipped(), START + 1190 * DAY), activated("1.1", START + 1190 * DAY))
+    assert not [f for f in trial.engine.duties(SUBJECT)[1].findings if f.kind == "reconsent"]
+
+
+def test_what_was_tried_leaves_nothing_behind(tmp_path: Path) -> None:
+    """After a dry run with another definition the process works from the one that is in the log, as a fresh one does."""
+    text = "visits: [{code: C1D8, timing: [{anchor: cycle.1, offset_days: 7, window_days_before: 4, window_days_after: 4}]}]"
+    trial = Trial(tmp_path, now=at(START))
+    trial.tell(*screened(), cycle(1, START))
+    trial.engine.record([adopted(amendment(text), START), activated("1.1", START), agreed(START)], dry_run=True)
+    trial.tell(adopted(shipped(), START), activated("1.1", START), agreed(START))
+    assert window(trial, "C1D8") == (4, 10)
+    assert window(Trial(tmp_path, now=trial.now), "C1D8") == (4, 10)
+
+
+def test_a_fresh_process_sees_the_past_as_a_warm_one_does(tmp_path: Path) -> None:
+    """`as of` now in a process that has looked at nothing yet goes by the versions in force, sites included."""
+    trial = amended(tmp_path, shipped(), START, *screened(), cycle(1, START))
+    trial.tell(agreed(START))
+    fresh = Trial(tmp_path, now=trial.now).engine
+    assert fresh.study.version == "1.1"
+    assert fresh.duties(SUBJECT, as_of=trial.now)[1].plans == trial.engine.duties(SUBJECT)[1].plans
+
+
+def test_re_consents_may_be_told_in_any_order(tmp_path: Path) -> None:
+    """The earlier answer told after the later one is taken; it counts for the days between the two."""
+    second = HEAD.replace('"1.1"', '"1.2"').replace('"1.0"', '"1.1"')
+    third = read_study(second + "queries: {remind_every_days: 6}", "1.2.yaml", lambda _: shipped())
+    trial = amended(tmp_path, shipped(), START, *screened(), cycle(1, START), now=START + 20 * DAY)
+    trial.tell(adopted(third, START), activated("1.2", START), agreed(START + 12 * DAY, "1.2"))
+    trial.tell(agreed(START + 3 * DAY, "1.1"))
+    mine = trial.engine.study_of(trial.engine.state(SUBJECT))
+    assert [e.rules.version for e in mine.eras] == ["1.0", "1.1", "1.2"]
+    assert mine.version_of("C1D8") == "1.1"
+
+
+def test_an_activation_corrected_to_another_day_or_site_takes_its_re_consents_along(tmp_path: Path) -> None:
+    """A consent to what was not in force then moves nobody; the journeys of both sites look."""
+    trial = amended(tmp_path, shipped(), START, *screened(), cycle(1, START), now=START + 6 * DAY)
+    trial.tell(agreed(START + 2 * DAY))
+    head = trial.engine.head()
+    trial.tell(activated("1.1", START + 5 * DAY, id="again", corrects="active/1.1/S01", reason="slip"))
+    mine = trial.engine.study_of(trial.engine.state(SUBJECT))
+    assert (mine.version, [o.version for o in mine.offers]) == ("1.0", ["1.1"])
+    assert trial.engine.subjects_since(head)[1] == {SUBJECT}
+
+
+HOSTILE = {
+    "a list in place of a code": HEAD + "remove: {visits: [[C1D8]]}",
+    "digits without end": 'version: "1.1"\namendment: {amends: "' + "9" * 5000 + '"}',
+    "brackets without end": HEAD + "forms: " + "[" * 20_000,
+    "aliases that grow": HEAD + "a: &a [x,x]\n" + "".join(f"{c}: &{c} [{', '.join([f'*{p}'] * 30)}]\n" for p, c in ("ab", "bc", "cd", "de")),
+    "an alias that holds itself": HEAD + "forms: &f [*f]",
+    "a key that is a list": HEAD + "? [a, b]\n: c",
+    "another study": HEAD + "id: other",
+    "a code twice": HEAD + "visits: [{code: C1D8}, {code: C1D8}]",
+    "too long": HEAD + "# " + "x" * 1_000_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_file_is_refused_in_words(text: str) -> None:
+    """No traceback and no waiting: a file that would keep the machine busy is refused like any other bad one."""
+    with pytest.raises(StudyError):
+        read_study(text, "1.1.yaml", older)
