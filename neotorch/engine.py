@@ -7,7 +7,6 @@ Every effect is claimed in the log before it happens, under an id that can be th
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,10 +17,12 @@ from neotorch.crash import crash_point
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
 from neotorch.domain.errors import BadInput
-from neotorch.domain.state import PatientState, fold, grown
+from neotorch.domain.growth import grown
+from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.effects import Effects
 from neotorch.explanations import explain_key, explain_notice
+from neotorch.figures import Figures, Recalculation, Trigger
 from neotorch.news import News
 from neotorch.notify import Channel, Notifier
 from neotorch.plan import (
@@ -41,11 +42,12 @@ from neotorch.protocols import Protocols
 from neotorch.rules import Duties, duties
 from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_facts
 from neotorch.rules.desk import Refusal
-from neotorch.rules.endpoints import PatientEndpoints, TrialResult, hinges, patient_endpoints, trial_result
+from neotorch.rules.endpoints import PatientEndpoints, TrialResult, Value, patient_endpoints, patient_values
+from neotorch.rules.endpoints.analysis import TrialAnalysis
 from neotorch.rules.metrics import SiteQueries, metrics
 from neotorch.rules.notices import deliveries
 from neotorch.rules.post import Flood
-from neotorch.rules.trial import diff_values, fold_trial, trial_notices
+from neotorch.rules.trial import fold_trial, trial_notices
 from neotorch.rules.trial_admission import admit_trial
 from neotorch.rules.versions import Versions, reconsent_refusals
 from neotorch.rules.worklist import Obligation, held_back, obligations, stuck, urgency
@@ -66,21 +68,6 @@ class Admission:
     fact: ev.AnyTold
     outcome: Literal["recorded", "duplicate", "refused", "would be recorded"]
     refusals: tuple[Refusal, ...] = ()
-
-
-@dataclass(frozen=True)
-class Recalculation:
-    """What a recalculation found."""
-
-    result: TrialResult
-    changes: tuple[ev.EndpointChange, ...]
-    recorded: ev.EndpointsRecalculated | None
-    incident: ev.Incident | None = None
-
-    @property
-    def changed(self) -> bool:
-        """Whether any value differs from the last recorded result."""
-        return bool(self.changes)
 
 
 @dataclass
@@ -106,6 +93,7 @@ class Engine:
         self._protocols = Protocols(study)
         self._known: dict[str, _Known] = {}
         self._news = News(study.sites[0].time_zone)
+        self._figures = Figures(self)
 
     @classmethod
     def open(cls, settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now) -> Self:
@@ -237,7 +225,7 @@ class Engine:
         now = as_of or self.clock()
         study = self.study_of(state, as_of=as_of)
         lines = obligations(state, due, study, self.post.audience(state.site), now)
-        return story(state, due, self._values(subject, as_of), lines, study)
+        return story(state, due, self.patient_values(subject, as_of=as_of), lines, study)
 
     def explain(self, key: str, *, as_of: datetime | None = None) -> dict[str, str]:
         """Return what stands behind a key of a visit, query, endpoint, event or notice; empty if nothing."""
@@ -253,7 +241,9 @@ class Engine:
         subject = key.split("/", 1)[0]
         if subject in self.subjects():
             state, due = self.duties(subject, as_of=as_of)
-            return explain_key(key, state, due, self._values(subject, as_of), self.study_of(state, as_of=as_of))
+            return explain_key(
+                key, state, due, self.patient_values(subject, as_of=as_of), self.study_of(state, as_of=as_of)
+            )
         return self._explain_told(key, as_of)
 
     def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:
@@ -264,16 +254,11 @@ class Engine:
         subject = event.event.subject
         if subject and key.endswith("/report"):
             state, due = self.duties(subject, as_of=as_of)
-            return explain_key(key, state, due, self._values(subject, as_of), self.study_of(state, as_of=as_of))
+            return explain_key(
+                key, state, due, self.patient_values(subject, as_of=as_of), self.study_of(state, as_of=as_of)
+            )
         trails = self.state(subject, as_of=as_of).notices if subject else fold_trial(self.log.read(known_at=as_of))
         return explain_notice(key, trails[key], event.event) if key in trails else {}
-
-    def _values(self, subject: str, as_of: datetime | None) -> PatientEndpoints:
-        state = self.state(subject, as_of=as_of)
-        cut = local_date(as_of or self.clock(), self.study.site(state.site).time_zone)
-        if as_of is None:
-            return self.patient_endpoints(state, cut)
-        return patient_endpoints(state, self.versions(as_of=as_of).trial, cut)
 
     def today(self, site: str | None = None) -> date:
         """Return the present date at a site (the first one if none is named)."""
@@ -396,7 +381,7 @@ class Engine:
 
     def perform_now(self, subject: str | None, step: Step) -> str:
         """Do one step, blocking."""
-        effects = self._effects(subject)
+        effects = self.effects(subject)
         match step.kind:
             case "raise" if step.finding:
                 f = step.finding
@@ -423,7 +408,8 @@ class Engine:
             case _:
                 return step.why
 
-    def _effects(self, subject: str | None) -> Effects:
+    def effects(self, subject: str | None) -> Effects:
+        """Return what writes effects about one patient, or about the trial."""
         study = self.study_of(self.state(subject)) if subject else self.study
         return Effects(self.log, study, self.clock, subject, self._site(subject))
 
@@ -436,72 +422,36 @@ class Engine:
     # ── endpoints ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def patient_endpoints(self, state: PatientState, cut: date) -> PatientEndpoints:
-        """Return one patient's endpoint values, worked out anew only for what they hang on."""
+        """Return one patient's headline values."""
         study = self.study
-        return state.once(
-            "endpoints", (study, *hinges(state, study, cut)), lambda: patient_endpoints(state, study, cut)
-        )
+        return state.once("endpoints", (study, cut), lambda: patient_endpoints(state, study, cut))
+
+    def patient_values(
+        self, subject: str, *, cut: date | None = None, as_of: datetime | None = None
+    ) -> tuple[Value, ...]:
+        """Return every endpoint value of one patient with what stands behind it."""
+        state = self.state(subject, as_of=as_of)
+        day = cut or local_date(as_of or self.clock(), self.study.site(state.site).time_zone)
+        return patient_values(state, self.versions(as_of=as_of).trial, day)
 
     def endpoints(
         self, *, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None
     ) -> TrialResult:
         """Return the trial's figures: facts dated up to `cut`, known at `as_of` (or at a log position)."""
-        cut = cut or (local_date(as_of, self.study.sites[0].time_zone) if as_of else self.today())
-        states = [self.state(s, as_of=as_of, until_seq=until_seq) for s in self.subjects()]
-        study = self.versions(as_of=as_of, until_seq=until_seq).trial
-        if as_of is None and until_seq is None:
-            patients = [self.patient_endpoints(s, cut) for s in states]
-        else:
-            patients = [patient_endpoints(s, study, cut) for s in states]
-        return trial_result(patients, states, study, cut)
+        return self._figures.at(cut, as_of, until_seq)
 
-    def recalculate(self, trigger: Literal["event", "nightly", "rebuild"]) -> Recalculation:
-        """Derive all endpoints from the log; record and announce what differs from the last recorded result.
+    def analysis(self, *, cut: date | None = None, as_of: datetime | None = None) -> TrialAnalysis:
+        """Return the whole analysis of the trial, for reports and exports."""
+        return self._figures.analysis(cut, as_of)
 
-        At night the last recorded result is derived once more from what was known then: if that differs, no event
-        explains it, and it is an incident.
-        """
-        self.versions()
-        head, cut = self.head(), self.today()
-        result = self.endpoints(cut=cut)
-        if self.head() != head:  # something was recorded meanwhile: the result must be that of `head`
-            result = self.endpoints(cut=cut, until_seq=head)
-        new = result.values()
+    def recorded_values(self) -> tuple[dict[str, str], ev.EndpointsRecalculated | None]:
+        """Return the endpoints as last recorded, field -> value, and the newest recalculation that changed any."""
         news = self._news.read(self.log)
-        old, last = dict(news.values), news.recalculated
-        changes = diff_values(old, new)
-        incident = self._unexplained(old, last) if trigger == "nightly" and last else None
-        if not changes:
-            return Recalculation(result, (), None, incident)
-        since = last.log_seq if last else 0
-        moved = {c.subject for c in changes}
-        ids = [
-            r.event.id
-            for r in self.log.read(after=since)
-            if (r.event.subject in moved and isinstance(r.event, ev.Fact)) or isinstance(r.event, ev.AmendmentActivated)
-        ]
-        digest = hashlib.sha256(ev.canonical(new)).hexdigest()
-        effects = self._effects(None)
-        event = ev.EndpointsRecalculated(
-            **effects.common(f"endpoints/{head}/{digest[:16]}") | {"occurred": cut}, trigger=trigger, log_seq=head,
-            result_digest=digest, changes=list(changes), explained_by=ids[-50:],
-        )  # fmt: skip
-        effects.append(event)
-        return Recalculation(result, changes, event, incident)
+        return dict(news.values), news.recalculated
 
-    def _unexplained(self, old: dict[str, str], last: ev.EndpointsRecalculated) -> ev.Incident | None:
-        again = self.endpoints(cut=last.occurred, until_seq=last.log_seq).values()
-        off = diff_values(old, again)
-        if not off:
-            return None
-        fields = ", ".join(f"{c.subject or 'trial'} {c.field}: {c.old} -> {c.new}" for c in off[:5])
-        detail = f"the result of log position {last.log_seq} comes out otherwise today: {fields}"
-        tail = hashlib.sha256(ev.canonical(again)).hexdigest()[:16]
-        effects = self._effects(None)
-        common = effects.common(f"incident/endpoints/{last.log_seq}/{tail}")
-        incident = ev.Incident(**common, kind="unexplained-endpoint", detail=detail[:500])
-        effects.append(incident)
-        return incident
+    def recalculate(self, trigger: Trigger) -> Recalculation:
+        """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""
+        return self._figures.recalculate(trigger)
 
     def trial_plan(self) -> tuple[Step, ...]:
         """Return what is due about the trial as a whole: changed endpoints, incidents, digests, a flood of notices."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -11,16 +12,14 @@ from neotorch.domain.study import Rung, Study
 from neotorch.plan import closed_by
 from neotorch.rules import Duties
 from neotorch.rules.clocks import Clock
-from neotorch.rules.endpoints import PatientEndpoints
+from neotorch.rules.endpoints import Value
 from neotorch.rules.gates import WORDS, Gate
 from neotorch.rules.reminders import REMINDED, rung_of, rungs
 from neotorch.rules.schedule import ACTIONABLE, VisitPlan
 from neotorch.rules.traces import Round, rounds
 
 
-def explain_key(
-    key: str, state: PatientState, duties: Duties, values: PatientEndpoints, study: Study
-) -> dict[str, str]:
+def explain_key(key: str, state: PatientState, duties: Duties, values: Sequence[Value], study: Study) -> dict[str, str]:
     """Return what stands behind a visit, query, deviation, endpoint or notice of one patient; empty if nothing does."""
     if found := explain_deviation(key, state, duties):
         return found
@@ -29,28 +28,19 @@ def explain_key(
         return _visit(plan, state, study)
     if found := _explain_safety(key, duties) or _query(key, state, duties):
         return found
-    for name, verdict in (("pcr", values.pcr), ("rcb01", values.rcb01)):
-        if key == f"{state.subject}/{name}":
-            return {
-                "endpoint": name,
-                "value": verdict.answer,
-                "because": verdict.reason,
-                "events": ", ".join(verdict.event_ids),
-            }
-    if key == f"{state.subject}/rcb" and values.rcb:
-        return {
-            "endpoint": "rcb",
-            "value": f"{values.rcb.rcb_class} ({values.rcb.index})",
-            "because": values.rcb.reason,
-        }
-    if key == f"{state.subject}/efs":
-        return {
-            "endpoint": "efs",
-            "value": values.efs_headline,
-            "because": values.efs.reason,
-            "events": ", ".join(values.efs.event_ids),
-        }
+    value = next((v for v in values if key == f"{state.subject}/{v.code}"), None)
+    if value:
+        return _endpoint(value)
     return _explain_notices(key, state, duties, study)
+
+
+def _endpoint(value: Value) -> dict[str, str]:
+    """Return what stands behind an endpoint value."""
+    found = {"endpoint": value.label, "value": value.text, "status": value.status.replace("_", " ")}
+    found |= {"date": str(value.on)} if value.on else {}
+    found |= {"because": value.reason, "rule": value.rule}
+    found |= {"events": "; ".join(map(str, value.sources))} if value.sources else {}
+    return found | {"changes with": value.would_change}
 
 
 SHOWN_BY = {

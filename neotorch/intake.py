@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,7 +75,7 @@ def read_fact(
     """Return the fact in one row, or all that is wrong with it. `texts`: the cells as written, where it is a CSV's."""
     row = {"study": study, **values}
     if "id" not in row:
-        row["id"] = GENERATED + hashlib.sha256(ev.canonical(row)).hexdigest()[:20]
+        row["id"] = GENERATED + ev.digest_of(row)[:20]
     kind = row.get("type")
     known = (*ev.FACT_TYPES, *ev.TRIAL_TYPES)
     if not isinstance(kind, str) or kind not in known:

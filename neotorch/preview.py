@@ -9,7 +9,7 @@ from datetime import date
 from neotorch.domain.state import ENDED, PatientState
 from neotorch.domain.study import Study
 from neotorch.engine import Engine
-from neotorch.rules.endpoints import patient_endpoints, trial_result
+from neotorch.rules.endpoints import member, trial_result
 from neotorch.rules.preview import Change, changes, differences
 from neotorch.rules.schedule import journey
 
@@ -52,7 +52,6 @@ def preview(
 
 def _figures(states: Sequence[PatientState], before: Study, after: Study, day: date) -> Iterator[Change]:
     old, new = (
-        trial_result([patient_endpoints(s, study, day) for s in states], states, study, day).trial_values()
-        for study in (before, after)
+        trial_result([member(s, study, day) for s in states], study, day).trial_values() for study in (before, after)
     )
     yield from differences(None, "endpoint", old, new)

@@ -11,7 +11,7 @@ from neotorch.domain.study import Study
 from neotorch.explanations import round_words
 from neotorch.plan import awaiting, fact_title, title
 from neotorch.rules import Duties
-from neotorch.rules.endpoints import PatientEndpoints
+from neotorch.rules.endpoints import Value
 from neotorch.rules.gates import WORDS
 from neotorch.rules.traces import rounds
 from neotorch.rules.worklist import Obligation
@@ -25,7 +25,7 @@ MARK = {
 
 
 def story(
-    state: PatientState, duties: Duties, values: PatientEndpoints, lines: Sequence[Obligation], study: Study
+    state: PatientState, duties: Duties, values: Sequence[Value], lines: Sequence[Obligation], study: Study
 ) -> str:
     """Return the whole story. `lines` are the patient's open matters."""
     parts = [
@@ -39,7 +39,7 @@ def story(
         "## Deviations",
         _deviations(state, duties),
         "## Endpoints",
-        _endpoints(values, study),
+        _endpoints(values),
         "## Timeline",
         _timeline(state),
     ]
@@ -95,16 +95,8 @@ def _deviations(state: PatientState, duties: Duties) -> str:
     return _table(("deviation", "grade", "on", "trace", "key"), rows) if rows else "The data show none."
 
 
-def _endpoints(values: PatientEndpoints, study: Study) -> str:
-    rcb = values.rcb
-    index = f"{rcb.rcb_class} ({rcb.index:.3f})" if rcb and rcb.index is not None else "none"
-    rows = [
-        ("pCR", values.pcr.answer.replace("_", " "), values.pcr.reason),
-        ("RCB", index, rcb.reason if rcb else "no final report"),
-        (study.endpoints.rcb01.name, values.rcb01.answer.replace("_", " "), values.rcb01.reason),
-        ("EFS", values.efs_headline.removeprefix("EFS: "), values.efs.reason),
-    ]  # fmt: skip
-    return _table(("endpoint", "value", "why"), rows)
+def _endpoints(values: Sequence[Value]) -> str:
+    return _table(("endpoint", "value", "why"), [(v.label, v.text, v.reason) for v in values])
 
 
 def _timeline(state: PatientState) -> str:

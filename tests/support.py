@@ -277,3 +277,9 @@ def visits(trial: Trial, subject: str = SUBJECT) -> Mapping[str, Any]:
 def boundaries(first: date, last: date) -> Iterator[date]:
     """The days of a span and one on each side."""
     yield from (first + timedelta(n) for n in range(-1, (last - first).days + 2))
+
+
+def told(kind: str, on: int, fields: dict[str, Any]) -> ev.AnyFact:
+    """One fact of a study day; its fields may have any name."""
+    common = {"type": kind, "study": STUDY_ID, "subject": SUBJECT, "occurred": day(on)}
+    return ev.FACT.validate_python(common | fields)

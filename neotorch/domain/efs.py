@@ -8,13 +8,15 @@ a patient is censored at the last adequate disease assessment on or before the c
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 from neotorch.domain import events as ev
+from neotorch.domain.time_to_event import Stop, TimeToEvent, day_number, not_started
 
 Finding = Literal[
     "progression_precludes_surgery", "progression_operable", "distant_before_surgery", "local_recurrence",
@@ -34,6 +36,8 @@ class EfsMap(BaseModel):
     source: str
     assumption: bool
     findings: dict[Finding, Role]
+    paramcd: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{0,7}$")] | None = None
+    """PARAMCD in the analysis data (ADTTE); None: the map is not exported."""
 
     @model_validator(mode="after")
     def _says_all(self) -> Self:
@@ -42,17 +46,11 @@ class EfsMap(BaseModel):
             raise ValueError(f"map {self.name!r} does not say what to do with {', '.join(absent)}")
         return self
 
-
-@dataclass(frozen=True)
-class EfsResult:
-    """Event-free survival of one patient. `days` is None before the first dose; day 1 is the first dose."""
-
-    status: Literal["event", "censored", "not started"]
-    days: int | None
-    on: date | None
-    finding: str | None
-    reason: str
-    event_ids: tuple[str, ...] = ()
+    @cached_property
+    def widened(self) -> EfsMap:
+        """The map under which the findings that are `sensitivity` are events too."""
+        wide: dict[Finding, Role] = {f: "event" if role == "sensitivity" else role for f, role in self.findings.items()}
+        return self.model_copy(update={"name": f"{self.name}-widened", "findings": wide})
 
 
 @dataclass(frozen=True)
@@ -64,16 +62,30 @@ class SurvivalConflict:
     event_ids: tuple[str, ...]
 
 
-def event_free_survival(facts: Sequence[ev.AnyFact], first_dose: date | None, cut: date, efs_map: EfsMap) -> EfsResult:
-    """Return time and status from effective facts in any order; facts after `cut` do not count."""
-    if first_dose is None or first_dose > cut:
-        return EfsResult("not started", None, None, None, "no first dose by the cut")
-    in_time = (f for f in facts if first_dose <= f.occurred <= cut)
+def event_free_survival(
+    facts: Sequence[ev.AnyFact], start: date | None, cut: date, efs_map: EfsMap, *, stop: Stop | None = None,
+    begins: str = "first dose",
+) -> TimeToEvent:  # fmt: skip
+    """Return time and status from effective facts in any order; facts after `cut` do not count, after `stop` neither.
+
+    `begins` names what happened on the day `start`.
+    """
+    if start is None or start > cut:
+        return not_started(f"no {begins} by the cut")
+    last = min(cut, stop.on) if stop else cut
+    in_time = (f for f in facts if start <= f.occurred <= last)
     known = sorted(in_time, key=lambda f: (f.occurred, f.rank, f.id))
-    return _event(known, first_dose, efs_map) or _censored(known, first_dose)
+    found = _event(known, start, efs_map)
+    if found:
+        return found
+    censored = _censored(known, start, begins)
+    if stop is None or stop.on > cut:
+        return censored
+    ids = tuple(dict.fromkeys((*censored.event_ids, *stop.event_ids)))
+    return replace(censored, reason=f"{censored.reason}; {stop.why}", event_ids=ids)
 
 
-def _event(known: Sequence[ev.AnyFact], first_dose: date, efs_map: EfsMap) -> EfsResult | None:
+def _event(known: Sequence[ev.AnyFact], first_dose: date, efs_map: EfsMap) -> TimeToEvent | None:
     """Return the first event; several on its day are one event, named after the one that comes first clinically."""
     named = [(n, name) for n, f in enumerate(known) if (name := finding_of(f, known))]
     found = [(_documents(known, n), name) for n, name in named if efs_map.findings[name] == "event"]
@@ -83,7 +95,7 @@ def _event(known: Sequence[ev.AnyFact], first_dose: date, efs_map: EfsMap) -> Ef
     on, finding = found[0][0][0].occurred, found[0][1]
     same_day = [(documents, name) for documents, name in found if documents[0].occurred == on]
     words = " and ".join(dict.fromkeys(name.replace("_", " ") for _, name in same_day))
-    days = (on - first_dose).days + 1
+    days = day_number(on, first_dose)
     reason = f"{words} on {on}, day {days} (map {efs_map.name} {efs_map.version})"
     decided = found[0][0][-1].occurred
     if decided != on:
@@ -92,7 +104,7 @@ def _event(known: Sequence[ev.AnyFact], first_dose: date, efs_map: EfsMap) -> Ef
     if left:
         reason += f", after withdrawal from the study on {left.occurred}"
     ids = dict.fromkeys(f.id for documents, _ in same_day for f in documents)
-    return EfsResult("event", days, on, finding, reason, tuple(ids))
+    return TimeToEvent("event", days, on, finding, reason, tuple(ids))
 
 
 def _documents(known: Sequence[ev.AnyFact], at: int) -> tuple[ev.AnyFact, ...]:
@@ -105,16 +117,16 @@ def _documents(known: Sequence[ev.AnyFact], at: int) -> tuple[ev.AnyFact, ...]:
     return (*_undecided(known[:at]), fact) if precludes else (fact,)
 
 
-def _censored(known: Sequence[ev.AnyFact], first_dose: date) -> EfsResult:
+def _censored(known: Sequence[ev.AnyFact], first_dose: date, begins: str = "first dose") -> TimeToEvent:
     undecided = _undecided(known)
     note = "; a progression whose operability is not decided may become the event" if undecided else ""
-    last = next((f for f in reversed(known) if _adequate(f)), None)
+    last = next((f for f in reversed(known) if adequate(f)), None)
     if last is None:
-        reason = f"no adequate disease assessment after the first dose: censored on day 1{note}"
-        return EfsResult("censored", 1, first_dose, None, reason, tuple(f.id for f in undecided))
-    days = (last.occurred - first_dose).days + 1
+        reason = f"no adequate disease assessment after the {begins}: censored on day 1{note}"
+        return TimeToEvent("censored", 1, first_dose, None, reason, tuple(f.id for f in undecided))
+    days = day_number(last.occurred, first_dose)
     reason = f"free of events at the last adequate assessment on {last.occurred}, day {days}{note}"
-    return EfsResult("censored", days, last.occurred, None, reason, (last.id, *(f.id for f in undecided)))
+    return TimeToEvent("censored", days, last.occurred, None, reason, (last.id, *(f.id for f in undecided)))
 
 
 def _undecided(known: Sequence[ev.AnyFact]) -> tuple[ev.Progression, ...]:
@@ -153,7 +165,8 @@ def finding_of(fact: ev.AnyFact, facts: Iterable[ev.AnyFact] = ()) -> Finding | 
             return None
 
 
-def _adequate(fact: ev.AnyFact) -> bool:
+def adequate(fact: ev.AnyFact) -> bool:
+    """Return whether the fact shows, at its date, whether the disease is back or has progressed."""
     match fact:
         case ev.DiseaseAssessment():
             return fact.adequate
@@ -170,10 +183,16 @@ AliveItem = tuple[str, str] | None
 """Form and yes/no item that say whether the patient is alive; None where the study has none."""
 
 
-def last_known_alive(facts: Iterable[ev.AnyFact], alive: AliveItem) -> date | None:
-    """Return the newest date on which the patient was seen or heard of, or a form says alive; None if there is none."""
+def last_sign_of_life(facts: Iterable[ev.AnyFact], alive: AliveItem) -> ev.AnyFact | None:
+    """Return the newest fact that the patient was seen or heard of, or of a form that says alive; None if there is none."""
     signs = (f for f in facts if isinstance(f, SIGNS_OF_LIFE) or _says_alive(f, alive) is True)
-    return max((f.occurred for f in signs), default=None)
+    return max(signs, key=lambda f: f.occurred, default=None)
+
+
+def last_known_alive(facts: Iterable[ev.AnyFact], alive: AliveItem) -> date | None:
+    """Return the date of the last sign of life."""
+    sign = last_sign_of_life(facts, alive)
+    return sign.occurred if sign else None
 
 
 def _says_alive(fact: ev.AnyFact, alive: AliveItem) -> bool | None:

@@ -113,7 +113,7 @@ class Event(Model):
     @property
     def digest(self) -> str:
         """SHA-256 over the canonical body: equal bodies, equal digests."""
-        return hashlib.sha256(canonical(self.body)).hexdigest()
+        return digest_of(self.body)
 
 
 class Fact(Event):
@@ -138,6 +138,11 @@ class Effect(Event):
 def canonical(value: Any) -> bytes:
     """The one byte form that digests and the hash chain are taken over: sorted keys, no blanks, UTF-8, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 over the canonical form."""
+    return hashlib.sha256(canonical(value)).hexdigest()
 
 
 # ── entry to the trial ────────────────────────────────────────────────────────────────────────────────────────────
@@ -537,7 +542,7 @@ class ProtocolAmended(TrialFact):
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the canonical definition."""
-        return hashlib.sha256(canonical(self.definition)).hexdigest()
+        return digest_of(self.definition)
 
 
 class AmendmentActivated(TrialFact):

@@ -16,7 +16,7 @@ def grown(state: PatientState, rows: Iterable[ev.Recorded]) -> PatientState:
     """
     fresh = {r.event.id: r for r in rows if r.event.subject == state.subject}
     learnt = {**state.learnt, **fresh}
-    if _about_effects(state, fresh, learnt) or not _follow(state, fresh):
+    if _about_effects(state, fresh, learnt):
         return fold(learnt.values(), state.subject)
     effects = Draft()
     for event in in_order(r for r in fresh.values() if isinstance(r.event, ev.Effect)):
@@ -57,25 +57,3 @@ def _about_effects(state: PatientState, fresh: Mapping[str, ev.Recorded], learnt
         return True  # one of the fresh events may be what was not there before
     targets = {r.event.retracts for r in fresh.values() if isinstance(r.event, ev.Retraction)}
     return any(t in learnt and isinstance(learnt[t].event, ev.Effect) for t in (*targets, *state.superseded))
-
-
-def _follow(state: PatientState, fresh: Mapping[str, ev.Recorded]) -> bool:
-    """Whether the engine's fresh effects follow on what is known: each once, none before what it is about."""
-    known = {*_rounds(state)}
-    new: set[str] = set()
-    for recorded in fresh.values():
-        event = recorded.event
-        match event:
-            case ev.QueryRaised() | ev.DeviationFound():
-                key, place = _about(event), (_about(event), event.round)
-            case ev.NoticeClaimed():
-                key, place = event.key, (event.key, event.attempt)
-            case ev.Effect():
-                if _about(event) not in state.queries.keys() | state.deviations.keys() | state.notices.keys() | new:
-                    return False
-                continue
-            case _:
-                continue
-        if place in known:
-            return False
-    return True

@@ -55,12 +55,21 @@ def _disease(state: PatientState) -> Iterator[Problem]:
         yield from _before("pathology-before-surgery", pathology, state.surgery, "pathology report before surgery")
     for recurrence in state.recurrences:
         yield from _before("recurrence-before-surgery", recurrence, state.surgery, "recurrence before surgery")
+        if state.surgery is None and not any(p.occurred <= recurrence.occurred for p in state.progressions):
+            text = f"recurrence on {recurrence.occurred}, and neither an operation nor a progression is recorded"
+            yield Problem("recurrence-without-surgery", text, (recurrence.id,))
+
+
+def after_death(state: PatientState) -> tuple[ev.AnyFact, ...]:
+    """Return what only a living person can have, dated after the death."""
+    if state.death is None:
+        return ()
+    on = state.death.occurred
+    return tuple(f for f in state.facts if isinstance(f, AFTER_DEATH) and f.occurred > on)
 
 
 def _death(state: PatientState) -> Iterator[Problem]:
-    if state.death is None:
-        return
-    for fact in state.facts:
-        if isinstance(fact, AFTER_DEATH) and fact.occurred > state.death.occurred:
+    for fact in after_death(state):
+        if state.death:
             text = f"{fact.type} on {fact.occurred} is after death on {state.death.occurred}"
             yield Problem("after-death", text, (fact.id, state.death.id))

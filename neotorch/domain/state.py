@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -257,6 +257,7 @@ def state_of(
     learnt: Mapping[str, ev.Recorded], *, queries: Mapping[str, QueryTrail], deviations: Mapping[str, DeviationTrail],
     notices: Mapping[str, NoticeTrail], kept: dict[str, tuple[tuple[object, ...], Any]] | None = None,
 ) -> PatientState:  # fmt: skip
+    """Return the state of what has been taken in; `kept` as it was worked out before (see `PatientState.keep`)."""
     return PatientState(
         subject=subject,
         facts=tuple(draft.facts),

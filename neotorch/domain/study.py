@@ -23,10 +23,10 @@ from pydantic import (
     model_validator,
 )
 
+from neotorch.domain.analysis_plan import Endpoints
 from neotorch.domain.checks import Checks, OnlyIf
 from neotorch.domain.dates import parse_date
 from neotorch.domain.deviations import Deviations
-from neotorch.domain.efs import EfsMap
 from neotorch.domain.events import CYCLES_MAX, EXTRA_CYCLES_MAX, Code, Drug, StudyVersion
 from neotorch.domain.safety import Safety
 from neotorch.domain.sourced import Model, Sourced, Words
@@ -361,61 +361,6 @@ class Recipients(Sourced):
                 if role not in self.roles:
                     raise ValueError(f"tell.{kind} names the role {role!r}, which is not under roles")
         return self
-
-
-class PcrDefinition(Sourced):
-    """Pathologic complete response."""
-
-    definition: Literal["ypT0/Tis ypN0", "ypT0 ypN0", "ypT0/Tis"]
-    level: Annotated[float, Field(gt=0.5, lt=1)]
-    interval: Literal["clopper-pearson"]
-    frame_days: Annotated[int, Field(ge=1)]
-    """Analysis time frame from first dose in days; before its end a patient without pathology is pending."""
-
-
-class RcbDefinition(Sourced):
-    """Share of patients with a low RCB class, e.g. RCB-0 or RCB-I."""
-
-    classes: Annotated[list[Literal["RCB-0", "RCB-I", "RCB-II", "RCB-III"]], Field(min_length=1)]
-    level: Annotated[float, Field(gt=0.5, lt=1)]
-    interval: Literal["clopper-pearson"]
-    frame_days: Annotated[int, Field(ge=1)]
-
-    @property
-    def name(self) -> str:
-        """What it is called, e.g. `RCB-0 or RCB-I`."""
-        return " or ".join(self.classes)
-
-
-class EfsDefinition(Sourced):
-    """Event-free survival."""
-
-    primary_map: Code
-    level: Annotated[float, Field(gt=0.5, lt=1)]
-    interval: Literal["log-log"]
-    landmarks_days: list[int]
-    maps: Annotated[list[EfsMap], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _primary_exists(self) -> Self:
-        if self.primary_map not in {m.name for m in self.maps}:
-            raise ValueError(f"primary_map is {self.primary_map!r}, and no map has that name")
-        return self
-
-    @property
-    def primary(self) -> EfsMap:
-        """The map that the headline figure uses."""
-        return next(m for m in self.maps if m.name == self.primary_map)
-
-
-class Endpoints(Model):
-    """Endpoint definitions."""
-
-    pcr: PcrDefinition
-    rcb01: RcbDefinition
-    efs: EfsDefinition
-    alpha_split: str
-    """What is said beside two primary endpoints without a stated split of alpha."""
 
 
 class Amendment(Sourced):

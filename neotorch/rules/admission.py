@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from neotorch.domain import events as ev
+from neotorch.domain.growth import grown
 from neotorch.domain.history import history_problems
-from neotorch.domain.state import PatientState, grown
+from neotorch.domain.state import PatientState
 from neotorch.domain.study import Item, Study
 from neotorch.rules.desk import PLANS_AHEAD, Refusal, desk_refusals
 from neotorch.rules.manual import manual_refusals

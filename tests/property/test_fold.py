@@ -13,10 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neotorch.domain import events as ev
-from neotorch.domain.state import PatientState, fold, grown
+from neotorch.domain.growth import grown
+from neotorch.domain.state import PatientState, fold
 from neotorch.plan import awaiting, endpoint_steps, fact_steps, tags, title
 from neotorch.rules import duties
-from neotorch.rules.endpoints import patient_endpoints, trial_result
+from neotorch.rules.endpoints import member, patient_endpoints, patient_values, trial_result
 from neotorch.rules.notices import Audience
 from neotorch.rules.worklist import obligations
 from neotorch.stories import story
@@ -103,16 +104,17 @@ def test_nothing_that_can_be_recorded_makes_the_rules_fail(events: list[ev.AnyFa
     state = fold(arrived(events), SUBJECT)
     for now in (datetime(2020, 1, 1, tzinfo=UTC), NOW, datetime(2035, 1, 1, tzinfo=UTC)):
         due = duties(state, study(), now)
-        values = patient_endpoints(state, study(), now.date())
+        values = patient_values(state, study(), now.date())
         lines = obligations(state, due, study(), LISTENERS, now)
         assert story(state, due, values, lines, study()).startswith("# ")
         assert title(state, due)
         assert awaiting(state, due)
         assert tags(state, due, study())
         list(fact_steps(state, 0))
-        list(endpoint_steps(state, 0, lambda v=values: v))
+        headline = patient_endpoints(state, study(), now.date())
+        list(endpoint_steps(state, 0, lambda v=headline: v))
         assert all(t > now for t in due.later)
-        assert trial_result([values], [state], study(), now.date()).values() is not None
+        assert trial_result([member(state, study(), now.date())], study(), now.date()).values() is not None
 
 
 @FEW

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from neotorch.domain.rcb import RcbInputs, classify, rcb
-from neotorch.domain.statistics import clopper_pearson, exact_test, follow_up, kaplan_meier
+from neotorch.domain.statistics import KaplanMeier, clopper_pearson, cohen_kappa, exact_test, follow_up, kaplan_meier
 
 MANY = settings(deadline=None, max_examples=80)  # the machine's speed is no property
 
@@ -223,3 +224,147 @@ def test_reading_the_curve_at_any_time(rows: tuple[list[float], list[bool]], tim
         assert found.points[-1].survival > 0
     else:
         assert read.estimate == pytest.approx(float(product_limit(*rows, time + 0.5)), abs=1e-12)
+
+
+@MANY
+@given(survival(), st.integers(0, 45))
+def test_a_censored_patient_more_never_lowers_the_curve(rows: tuple[list[float], list[bool]], time: int) -> None:
+    """A censored patient more never raises the estimated share with an event, at any time.
+
+    Survival up to the day of censoring rises or stays, as one more was at risk at each event; after it the curve keeps
+    its steps, as each later step is taken from the same patients. So no quantile comes sooner either. A curve that had
+    come down to 0 no longer does where the patient was watched that long, and is then not known beyond.
+    """
+    before, after = kaplan_meier(*rows), kaplan_meier([*rows[0], float(time)], [*rows[1], False])
+    for at in [n / 2 for n in range(92)]:
+        old, new = before.at(at), after.at(at)
+        if new is None:
+            assert old is None or old.estimate == 0
+        else:
+            assert old is None or new.estimate >= old.estimate - 1e-12
+    late = [p for p in after.points if p.time > time and p.n_event]
+    old_points = {p.time: p for p in before.points}
+    assert all((p.n_risk, p.n_event) == (old_points[p.time].n_risk, old_points[p.time].n_event) for p in late)
+    for share in (0.25, 0.5, 0.75):
+        old_time, new_time = before.quantile(share)[0], after.quantile(share)[0]
+        assert new_time is None or (old_time is not None and new_time >= old_time)
+
+
+@MANY
+@given(survival(), st.data())
+def test_an_event_in_the_place_of_censoring_never_raises_the_curve(
+    rows: tuple[list[float], list[bool]], data: st.DataObject
+) -> None:
+    """Where one who was censored turns out to have had the event that day, survival falls or stays at every time."""
+    times, events = rows
+    assume(not all(events))
+    changed = data.draw(st.sampled_from([i for i, e in enumerate(events) if not e]))
+    before, after = kaplan_meier(*rows), kaplan_meier(times, [e or i == changed for i, e in enumerate(events)])
+    assert all(b.survival <= a.survival + 1e-12 for a, b in zip(before.points, after.points, strict=True))
+
+
+@MANY
+@given(survival(), st.data())
+def test_longer_watched_without_an_event_never_lowers_the_curve(
+    rows: tuple[list[float], list[bool]], data: st.DataObject
+) -> None:
+    """Where one who was censored is seen again later without an event, survival rises or stays at every time."""
+    times, events = rows
+    assume(not all(events))
+    changed = data.draw(st.sampled_from([i for i, e in enumerate(events) if not e]))
+    later = times[changed] + data.draw(st.integers(0, 20))
+    before, after = (
+        kaplan_meier(*rows),
+        kaplan_meier([later if i == changed else t for i, t in enumerate(times)], events),
+    )
+    for point in before.points:
+        read = after.at(point.time)
+        assert read is None or read.estimate >= point.survival - 1e-12
+
+
+@MANY
+@given(survival(), st.integers(2, 4))
+def test_everybody_twice_is_the_same_curve(rows: tuple[list[float], list[bool]], fold: int) -> None:
+    """Ties: where every patient is there several times, the curve is the same and its error smaller by the root."""
+    once, often = kaplan_meier(*rows), kaplan_meier(rows[0] * fold, rows[1] * fold)
+    for a, b in zip(once.points, often.points, strict=True):
+        assert b.survival == pytest.approx(a.survival, abs=1e-12)
+        assert b.std_err == pytest.approx(a.std_err / fold**0.5, abs=1e-12)
+        assert (b.n_risk, b.n_event, b.n_censor) == (fold * a.n_risk, fold * a.n_event, fold * a.n_censor)
+
+
+@MANY
+@given(survival(), st.sampled_from([1 / 7, 0.5, 30.4375, 1e6, 1e12]))
+def test_the_unit_of_time_does_not_matter(rows: tuple[list[float], list[bool]], unit: float) -> None:
+    """Whole days, which are counted, and any other numbers, which are sorted, give one and the same curve."""
+    days, scaled = kaplan_meier(*rows), kaplan_meier([t * unit for t in rows[0]], rows[1])
+
+    def columns(found: KaplanMeier) -> list[Any]:
+        return [(p.n_risk, p.n_event, p.n_censor, p.survival, p.std_err, p.lower, p.upper) for p in found.points]
+
+    assert columns(days) == columns(scaled)
+    assert [p.time for p in scaled.points] == [p.time * unit for p in days.points]
+
+
+@MANY
+@given(survival())
+def test_nobody_with_an_event(rows: tuple[list[float], list[bool]]) -> None:
+    """All censored: the curve stays at 1 as far as anybody was watched, and no quantile is reached."""
+    times = rows[0]
+    found = kaplan_meier(times, [False] * len(times))
+    assert {(p.survival, p.std_err, p.lower, p.upper) for p in found.points} == {(1, 0, 1, 1)}
+    assert found.quantile(0.01) == (None, None, None)
+    assert found.at(max(times) + 1) is None
+
+
+@MANY
+@given(survival(censoring=False), st.integers(1, 99))
+def test_without_censoring_quantiles_are_the_usual_ones(rows: tuple[list[float], list[bool]], per_cent: int) -> None:
+    """Where every patient had an event, a quantile is that of the times: the middle where it falls between two of them."""
+    times = sorted(rows[0])
+    place = Fraction(per_cent * len(times), 100)
+    lower, upper = times[ceil(place) - 1], times[int(place)]
+    expected = (lower + upper) / 2
+    assert kaplan_meier(*rows).quantile(per_cent / 100)[0] == expected
+
+
+@MANY
+@given(st.integers(0, 2000), st.booleans(), st.sampled_from(["log-log", "log"]))
+def test_one_patient(day: int, event: bool, interval: str) -> None:
+    """One patient is the least there can be: 1 until the day, then 0 or no longer known."""
+    found = kaplan_meier([day], [event], interval=interval)
+    (point,) = found.points
+    assert (point.time, point.n_risk, point.n_event, point.n_censor) == (day, 1, event, not event)
+    assert (point.survival, point.lower, point.upper) == ((0, None, None) if event else (1, 1, 1))
+    assert found.median == (day if event else None, None, None)
+    assert (found.at(day + 1) is None) != event
+    assert follow_up([day], [not event], interval=interval) == found
+
+
+@MANY
+@given(survival(), st.lists(st.floats(0, 50), max_size=8))
+def test_the_table_under_the_curve_adds_up(rows: tuple[list[float], list[bool]], at: list[float]) -> None:
+    """At risk, with an event and censored before any time are everybody."""
+    found = kaplan_meier(*rows)
+    for row in found.risk_table(at):
+        assert row.n_risk + row.n_event + row.n_censor == found.n
+        assert row.n_event == sum(e and t < row.time for t, e in zip(*rows, strict=True))
+    assert found.at_risk(at) == tuple(found.at_risk(time) for time in at)
+
+
+READINGS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=40)
+
+
+@MANY
+@given(READINGS, st.sampled_from([None, "linear", "quadratic"]), LEVEL)
+def test_kappa_lies_between_its_limits(read: list[tuple[int, int]], weights: Any, level: float) -> None:
+    """Kappa is between -1 and 1 and between its limits, 1 exactly where the readers agree, and the same either way."""
+    found = cohen_kappa(read, weights=weights, categories=range(4), level=level)
+    swapped = cohen_kappa([(b, a) for a, b in read], weights=weights, categories=range(4), level=level)
+    if found is None or swapped is None:
+        assert found is swapped
+        assert len({c for pair in read for c in pair}) <= 1
+        return
+    assert -1 <= found.lower <= found.estimate <= found.upper <= 1
+    assert (found.estimate == 1) == all(a == b for a, b in read)
+    assert swapped == found

@@ -10,10 +10,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from neotorch.domain.efs import EfsMap, EfsResult, event_free_survival, last_known_alive, survival_conflicts
-from neotorch.domain.events import FACT, AnyFact
+from neotorch.domain.efs import EfsMap, event_free_survival, last_known_alive, survival_conflicts
+from neotorch.domain.events import AnyFact
+from neotorch.domain.time_to_event import TimeToEvent
 from neotorch.rules.consistency import contradictions
-from tests.support import START, STUDY_ID, SUBJECT, consent, cycle, day, fact, state_of, study
+from tests.support import START, SUBJECT, consent, cycle, day, fact, state_of, study, told
 
 FILE: dict[str, list[dict[str, Any]]] = yaml.safe_load(
     (Path(__file__).parents[1] / "cases" / "efs.yaml").read_text(encoding="utf-8")
@@ -21,12 +22,6 @@ FILE: dict[str, list[dict[str, Any]]] = yaml.safe_load(
 CASES, CONFLICTS = FILE["cases"], FILE["conflicts"]
 MAPS = study().endpoints.efs.maps
 ALIVE = ("SURVIVAL", "ALIVE")
-
-
-def told(kind: str, on: int, fields: dict[str, Any]) -> AnyFact:
-    """One fact; its fields may have any name."""
-    common = {"type": kind, "study": STUDY_ID, "subject": SUBJECT, "occurred": day(on)}
-    return FACT.validate_python(common | fields)
 
 
 def facts_of(case: dict[str, Any]) -> list[AnyFact]:
@@ -38,7 +33,7 @@ def facts_of(case: dict[str, Any]) -> list[AnyFact]:
     return [consent(day(-10)), cycle(1, START), *found]
 
 
-def result(case: dict[str, Any], efs_map: EfsMap, facts: list[AnyFact] | None = None) -> EfsResult:
+def result(case: dict[str, Any], efs_map: EfsMap, facts: list[AnyFact] | None = None) -> TimeToEvent:
     """The result of a case, by the fold as in real life."""
     state = state_of(facts or facts_of(case))
     return event_free_survival(state.facts, state.first_dose, day(case.get("cut", 2000)), efs_map)

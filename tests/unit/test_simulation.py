@@ -14,7 +14,7 @@ import pytest
 from neotorch.domain import events as ev
 from neotorch.domain.pcr import agreement
 from neotorch.domain.rcb import rcb_of
-from neotorch.rules.endpoints import patient_endpoints, trial_result
+from neotorch.rules.endpoints import member, trial_result
 from neotorch.simulation import STAGES, Dated, simulate, stage_of
 from neotorch.simulation.specimens import SHARES, class_of, flawed, second_read, specimen
 from tests.support import ZONE, Trial, fact, state_of, study
@@ -137,7 +137,7 @@ def test_a_trial_has_what_trials_have() -> None:
 def test_the_outcomes_are_plausible() -> None:
     """Over several trials about a quarter reach pCR, 0.39 RCB 0-1, and about 85 % are event-free at 3 years."""
     states = [state_of(f, s) for seed in range(1, 7) for s, f in by_subject(trial(seed)).items()]
-    result = trial_result([patient_endpoints(s, study(), UNTIL) for s in states], states, study(), UNTIL)
+    result = trial_result([member(s, study(), UNTIL) for s in states], study(), UNTIL)
     shares = {(p.name, p.set_name): p.interval for p in result.proportions}
     pcr, rcb01 = shares["pcr", "evaluable"], shares["rcb01", "evaluable"]
     assert pcr is not None

@@ -1,0 +1,94 @@
+"""The patients of a trial with their endpoint values at a cut, kept up to date: only who changed is derived anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from neotorch.domain.state import PatientState
+from neotorch.domain.study import Study
+from neotorch.rules.endpoints.patient import PatientEndpoints, patient_endpoints
+from neotorch.rules.schedule import journey
+
+
+@dataclass(frozen=True)
+class Member:
+    """One patient of the cohort: endpoint values, place in the flow, and the cuts at which both hold."""
+
+    endpoints: PatientEndpoints
+    place: tuple[str, ...]
+    """What has happened to the patient, in the words of the flow diagram."""
+    since: date
+    until: date
+    """The values are the same at every cut from `since` on and before `until`, as long as no fact is new."""
+
+    def holds_at(self, cut: date) -> bool:
+        """Return whether the values are those at this cut."""
+        return self.since <= cut < self.until
+
+
+def member(state: PatientState, study: Study, cut: date) -> Member:
+    """Derive one patient's values and place in the flow at a cut."""
+    last = max((f.occurred for f in state.facts), default=date.min)
+    if last > cut:  # facts yet to count: tomorrow may be another matter
+        since, until = cut, cut + timedelta(1)
+    else:
+        frames = {study.endpoints.pcr.frame_days, study.endpoints.rcb01.frame_days}
+        ends = [state.first_dose + timedelta(days) for days in frames] if state.first_dose else []
+        since = max([last, *(e for e in ends if e <= cut)])
+        until = min((e for e in ends if e > cut), default=date.max)
+    found = patient_endpoints(state, study, cut)
+    return Member(found, tuple(_place(state, found, study, cut)), since, until)
+
+
+def _place(state: PatientState, found: PatientEndpoints, study: Study, cut: date) -> Iterable[str]:
+    """Yield the boxes of the flow diagram (CONSORT 2010) in which the patient is counted."""
+    if not state.consent or state.consent.occurred > cut:
+        return
+    yield "screened"
+    if state.enrolment and state.enrolment.occurred <= cut:
+        yield "enrolled"
+    dead = bool(state.death and state.death.occurred <= cut)
+    if dead:
+        yield "deaths"
+    if found.efs.status == "event":
+        yield "events"
+    if not found.in_full_set:
+        yield "not dosed: screen failure" if journey(state, study) == "screen_failure" else "not dosed"
+        return
+    yield "dosed"
+    if not state.surgery or state.surgery.occurred > cut:
+        yield f"not operated: {_why_not_operated(state, cut)}"
+        return
+    yield "operated"
+    if found.evaluable:
+        yield "assessed"
+    else:
+        yield "not assessed: no final report yet" if found.rcb is None else "not assessed: not evaluable"
+
+
+def _why_not_operated(state: PatientState, cut: date) -> str:
+    left = state.withdrawal if state.withdrawal and state.withdrawal.scope == "study" else None
+    for stop, words in (
+        (state.inoperable, "progression precludes surgery"), (state.death, "died"), (left, "withdrew"),
+        (state.lost, "lost to follow-up"),
+    ):  # fmt: skip
+        if stop and stop.occurred <= cut:
+            return words
+    return "not yet"
+
+
+class Cohort:
+    """Every patient's member, by subject."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.members: dict[str, Member] = {}
+
+    def refresh(self, changed: Iterable[str], cut: date, state_of: Callable[[str], PatientState]) -> set[str]:
+        """Derive anew who has new facts or whose values do not hold at this cut, and return who that was."""
+        stale = {*changed, *(s for s, m in self.members.items() if not m.holds_at(cut))}
+        for subject in stale:
+            self.members[subject] = member(state_of(subject), self.study, cut)
+        return stale
