@@ -8,12 +8,12 @@ from datetime import date, timedelta
 
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
-from neotorch.domain.growth import grown_notices
+from neotorch.domain.growth import matter
 from neotorch.domain.state import NoticeTrail
 from neotorch.domain.study import Study
 from neotorch.rules.notices import Notice
 from neotorch.rules.post import effective
-from neotorch.rules.trial import apply_changes, trial_notices
+from neotorch.rules.trial import apply_changes, fold_trial, trial_notices
 from neotorch.store.log import EventLog
 
 
@@ -38,7 +38,11 @@ class News:
         """The endpoints as last recorded: the sum of all changes."""
         self.recalculated: ev.EndpointsRecalculated | None = None
         """The newest recalculation that changed anything."""
-        self._trails: tuple[int, Mapping[str, NoticeTrail]] = (0, {})
+        self._posted: dict[str, list[ev.Recorded]] = {}
+        """The claims and outcomes of each of the trial's own notices."""
+        self._trails: dict[str, NoticeTrail] = {}
+        self._moved: set[str] = set()
+        """Notices of which something is new since the trails were made."""
         self._notices: tuple[Study | None, int, list[Notice]] = (None, 0, [])
 
     def read(self, log: EventLog) -> News:
@@ -47,6 +51,9 @@ class News:
             self._upto = row.seq
             if row.event.subject is None:
                 self.rows.append(row)
+                if key := matter(row.event):
+                    self._posted.setdefault(key, []).append(row)
+                    self._moved.add(key)
                 if isinstance(row.event, ev.TrialFact):
                     self.calm = date.min  # a release may be taken back
                 if isinstance(row.event, ev.EndpointsRecalculated):
@@ -82,7 +89,6 @@ class News:
     @property
     def trails(self) -> Mapping[str, NoticeTrail]:
         """What became of the trial's own notices."""
-        upto, known = self._trails
-        if upto != len(self.rows):
-            self._trails = len(self.rows), grown_notices(known, self.rows[upto:])
-        return self._trails[1]
+        self._trails |= fold_trial(row for key in sorted(self._moved) for row in self._posted[key])
+        self._moved.clear()
+        return self._trails

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from neotorch.domain import events as ev
-from neotorch.domain.growth import grown_notices
-from neotorch.domain.state import NoticeTrail
+from neotorch.domain.state import Draft, NoticeTrail
 from neotorch.domain.study import Study
 from neotorch.rules.notices import Notice
 from neotorch.rules.schedule import Because
@@ -14,7 +13,11 @@ from neotorch.rules.schedule import Because
 
 def fold_trial(recorded: Iterable[ev.Recorded]) -> dict[str, NoticeTrail]:
     """Return the notice trails of the trial's own notices."""
-    return grown_notices({}, (r for r in recorded if r.event.subject is None))
+    draft = Draft()
+    for row in recorded:
+        if row.event.subject is None:
+            draft.take(row.event, row.recorded_at)
+    return draft.notice_trails()
 
 
 def trial_notices(recorded: Iterable[ev.Recorded], study: Study) -> Iterable[Notice]:
