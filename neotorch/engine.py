@@ -129,7 +129,7 @@ class Engine:
 
     def versions(self, *, as_of: datetime | None = None, until_seq: int | None = None) -> Versions:
         """Return the versions of the study file in force, now or as was known at an instant or a log position."""
-        now = self._protocols.now(self._news.read(self.log))
+        now = self._protocols.now(self.news)
         if as_of is None and until_seq is None:
             return now
         return self._protocols.known(self.log, as_of, until_seq)
@@ -143,9 +143,14 @@ class Engine:
         return self.notifier.unheard(self.study.recipients.roles, [s.code for s in self.study.sites])
 
     @property
+    def news(self) -> News:
+        """Return what the log says about the trial as a whole."""
+        return self._news.read(self.log)
+
+    @property
     def post(self) -> PostOffice:
         """Return who is to have which notice now."""
-        return PostOffice(self.settings, self.study, self.notifier, self._news.read(self.log), self.clock())
+        return PostOffice(self.settings, self.study, self.notifier, self.news, self.clock())
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -319,7 +324,7 @@ class Engine:
             return Admission(fact, "refused", (Refusal("id", what, todo),))
         if isinstance(fact, ev.TrialFact):
             channels = [c.name for c in self.settings.channels]
-            before = [*self._news.read(self.log).facts, *told]
+            before = [*self.news.facts, *told]
             refusals = admit_trial(
                 fact, before, self.versions().base, channels, self.today(getattr(fact, "site", None))
             )
@@ -443,11 +448,6 @@ class Engine:
     def analysis(self, *, cut: date | None = None, as_of: datetime | None = None) -> TrialAnalysis:
         """Return the whole analysis of the trial, for reports and exports."""
         return self._figures.analysis(cut, as_of)
-
-    def recorded_values(self) -> tuple[dict[str, str], ev.EndpointsRecalculated | None]:
-        """Return the endpoints as last recorded, field -> value, and the newest recalculation that changed any."""
-        news = self._news.read(self.log)
-        return dict(news.values), news.recalculated
 
     def recalculate(self, trigger: Trigger) -> Recalculation:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""

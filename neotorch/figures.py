@@ -80,7 +80,8 @@ class Figures:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""
         engine = self._engine
         result, head = self._now()
-        old, last = engine.recorded_values()
+        news = engine.news
+        old, last = dict(news.values), news.recalculated
         incident = self._checked(result, head, old, last) if trigger == "nightly" else None
         derived, self._unrecorded = self._unrecorded, set()
         new = result.values()

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
-from neotorch.domain.growth import matter
+from neotorch.domain.growth import grown_notices
 from neotorch.domain.state import NoticeTrail
 from neotorch.domain.study import Study
 from neotorch.rules.notices import Notice

@@ -11,6 +11,7 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from neotorch.domain import events as ev
@@ -54,72 +55,108 @@ class PaperNotifier(Notifier):
 
 
 def rehearse(
-    settings: Settings, dated: Sequence[Dated], until: datetime, *, progress: Progress = lambda *_: None
-) -> Engine:
+    settings: Settings, dated: Sequence[Dated], until: datetime, *, progress: Progress = lambda *_: None,
+    processes: int | None = None,
+) -> Engine:  # fmt: skip
     """Play the facts known by `until` into the data folder of `settings`, which must hold no log yet.
 
-    Returns the engine, whose clock stands at `until`; the folder is then ready for `neotorch up`. Raises RehearsalError
-    for a fact that is refused, with the reason.
+    Returns the engine, whose clock stands at `until`; the folder is then ready for `neotorch up`. `processes`: so many
+    share the patients among them, with the same log in the end (None: what is worth it). Raises RehearsalError for a
+    fact that is refused, with the reason.
     """
-    return Rehearsal(settings, [d for d in dated if d.known_at <= until], progress).play(until)
+    from neotorch.rehearsal_shared import play_shared, share_of
+
+    batches = in_batches([d for d in dated if d.known_at <= until])
+    many = share_of(settings, batches) if processes is None else processes
+    if many > 1 and (engine := play_shared(settings, batches, until, progress, many)):
+        return engine
+    return Rehearsal(settings, batches, progress).play(until)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is recorded at one instant for one patient together, as a site's export would bring it."""
+
+    known_at: datetime
+    number: int
+    """Place among all batches; it orders those of one instant."""
+    facts: tuple[ev.AnyFact, ...]
+
+    @property
+    def bears_on_endpoints(self) -> bool:
+        """Whether the endpoints are recalculated for it."""
+        return any(f.type in ev.ENDPOINT_TYPES for f in self.facts)
+
+
+def in_batches(dated: Sequence[Dated]) -> list[Batch]:
+    """Return what is recorded together, in order."""
+    groups = itertools.groupby(dated, key=lambda d: (d.known_at, d.fact.subject))
+    return [Batch(at, number, tuple(d.fact for d in group)) for number, ((at, _), group) in enumerate(groups)]
+
+
+Turn = tuple[datetime, int, int | str]
+"""When something happens, and its place among what happens then: facts by number, wakes by subject, recalculation."""
 
 
 class Rehearsal:
     """One trial on a virtual clock. Use `rehearse`."""
 
-    def __init__(self, settings: Settings, dated: Sequence[Dated], progress: Progress) -> None:
-        self._now = dated[0].known_at if dated else datetime.min.replace(tzinfo=UTC)
+    def __init__(self, settings: Settings, batches: Sequence[Batch], progress: Progress) -> None:
+        self._now = batches[0].known_at if batches else datetime.min.replace(tzinfo=UTC)
         self.engine = Engine.open(settings, clock=lambda: self._now)
         self._lasting = self.engine.log
         if self.engine.head():
             raise RehearsalError("there is a log already", str(settings.data_dir), "Name an empty data folder.")
-        self.engine.notifier = PaperNotifier(self.engine.notifier)
-        self.engine.log = RehearsalLog(settings.log_url, self.engine.study.id, head_file=settings.head_file)
-        self._progress, self._done, self._all = progress, 0, len(dated)
-        self._agenda: list[tuple[datetime, int, list[ev.AnyFact] | str]] = []
-        """What happens when: facts to record, a subject to wake, or "" to recalculate; a heap."""
-        self._order = itertools.count()
+        self.notifier = self.engine.notifier = PaperNotifier(self.engine.notifier)
+        self.engine.log = self.log = RehearsalLog(settings.log_url, self.engine.study.id, head_file=settings.head_file)
+        self._progress, self._done, self._all = progress, 0, sum(len(b.facts) for b in batches)
+        self._batches = {b.number: b for b in batches}
+        self._agenda: list[Turn] = [(b.known_at, 0, b.number) for b in batches]
+        heapq.heapify(self._agenda)
         self._wake_at: dict[str, datetime] = {}
-        self._endpoints_asked = False
-        for known_at, facts in _batches(dated):
-            self._put(known_at, facts)
+        self._recalculate_at: datetime | None = None
 
     def play(self, until: datetime) -> Engine:
         """Let the time pass to `until`."""
+        for _ in self.turns(until):
+            pass
+        return self.finish(until)
+
+    def turns(self, until: datetime) -> Iterator[Turn]:
+        """Do what comes, and yield when it was."""
         while self._agenda and self._agenda[0][0] <= until:
-            self._now, _, what = heapq.heappop(self._agenda)
-            match what:
-                case list():
-                    self._record(what)
-                case "":
-                    self._recalculate()
-                case _ if self._wake_at.get(what) == self._now:  # else it has woken since, and has another date
-                    self._wake(what)
+            turn = heapq.heappop(self._agenda)
+            self._now, _, what = turn
+            if what == "":
+                self._recalculate()
+            elif isinstance(what, int):
+                self._record(self._batches[what])
+            elif self._wake_at.get(what) == self._now:  # else it has woken since, and has another date
+                self._wake(what)
+            yield turn
+
+    def finish(self, until: datetime) -> Engine:
+        """Recalculate a last time, and write down what was only remembered; from now on the log waits for the disk."""
         self._now = until
         self._recalculate()
-        self._settle()
+        self.log.settle()
+        self.engine.log = self._lasting
         return self.engine
 
-    def _settle(self) -> None:
-        """Write down what was only remembered; from now on the log waits for the disk again."""
-        if isinstance(self.engine.log, RehearsalLog):
-            self.engine.log.settle()
-        self.engine.log = self._lasting
-
-    def _put(self, when: datetime, what: list[ev.AnyFact] | str) -> None:
-        heapq.heappush(self._agenda, (when, next(self._order), what))
-
-    def _record(self, facts: list[ev.AnyFact]) -> None:
-        for answer in self.engine.record(facts):
+    def _record(self, batch: Batch) -> None:
+        for answer in self.engine.record(batch.facts):
             if answer.outcome == "refused":
                 reason = answer.refusals[0]
                 where = f"{answer.fact.id}, known on {self._now:%Y-%m-%d}, {reason.field}"
                 raise RehearsalError(reason.what, where, reason.todo)
-        self._wake(facts[0].subject)
-        if not self._endpoints_asked and any(f.type in ev.ENDPOINT_TYPES for f in facts):
-            self._endpoints_asked = True
-            self._put(self._now + QUIET, "")
-        self._done += len(facts)
+        self._wake(batch.facts[0].subject)
+        self._recorded(batch)
+
+    def _recorded(self, batch: Batch) -> None:
+        if self._recalculate_at is None and batch.bears_on_endpoints:
+            self._recalculate_at = self._now + QUIET
+            heapq.heappush(self._agenda, (self._recalculate_at, 2, ""))
+        self._done += len(batch.facts)
         self._progress(self._done, self._all)
 
     def _wake(self, subject: str) -> None:
@@ -136,18 +173,12 @@ class Rehearsal:
         self._wake_at.pop(subject, None)
         if plan.until is not None:
             self._wake_at[subject] = plan.until
-            self._put(plan.until, subject)
+            heapq.heappush(self._agenda, (plan.until, 1, subject))
 
     def _recalculate(self) -> None:
         """Derive the endpoints and announce what changed, as flows/recalculate_endpoints.py has it."""
-        self._endpoints_asked = False
+        self._recalculate_at = None
         if self.engine.recalculate("event").recorded is None:
             return
         for step in self.engine.trial_plan():
             self.engine.perform_now(None, step)
-
-
-def _batches(dated: Sequence[Dated]) -> Iterator[tuple[datetime, list[ev.AnyFact]]]:
-    """Yield what is recorded at one instant for one patient together, as a site's export would bring it."""
-    for (known_at, _), group in itertools.groupby(dated, key=lambda d: (d.known_at, d.fact.subject)):
-        yield known_at, [d.fact for d in group]

@@ -257,7 +257,7 @@ def state_of(
     learnt: Mapping[str, ev.Recorded], *, queries: Mapping[str, QueryTrail], deviations: Mapping[str, DeviationTrail],
     notices: Mapping[str, NoticeTrail], kept: dict[str, tuple[tuple[object, ...], Any]] | None = None,
 ) -> PatientState:  # fmt: skip
-    """Return the state of what has been taken in; `kept` as it was worked out before (see `PatientState.keep`)."""
+    """Return the state that a draft has come to, with the trails of what the engine did."""
     return PatientState(
         subject=subject,
         facts=tuple(draft.facts),

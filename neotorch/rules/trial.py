@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from neotorch.domain import events as ev
-from neotorch.domain.state import Draft, NoticeTrail
+from neotorch.domain.growth import grown_notices
+from neotorch.domain.state import NoticeTrail
 from neotorch.domain.study import Study
 from neotorch.rules.notices import Notice
 from neotorch.rules.schedule import Because

@@ -12,7 +12,7 @@ import re
 from datetime import date, timedelta
 
 from neotorch.domain import events as ev
-from neotorch.domain.study import Study
+from neotorch.domain.study import Site, Study
 from neotorch.simulation.accrual import Slot, accrual
 from neotorch.simulation.chart import Chart, Dated
 from neotorch.simulation.follow_up import after_treatment
@@ -30,22 +30,25 @@ TRIES = 400
 def simulate(study: Study, *, patients: int, seed: int, until: date, months_back: int = 52) -> list[Dated]:
     """Return all facts of a trial that were known by the end of `until`, in the order in which sites recorded them.
 
-    The first consent is at most `months_back` months before. From 24 patients on, every stage of `STAGES` is populated
-    on `until`; with fewer, as many as there are patients.
+    Patients go to the study's sites in turn. The first consent is at most `months_back` months before. From 24 patients
+    on, every stage of `STAGES` is populated on `until`; with fewer, as many as there are patients.
     """
     rng = random.Random(f"{study.id}/{seed}")  # noqa: S311 - a reproducible story, no secret
     found: list[Dated] = []
     for number, slot in enumerate(accrual(rng, patients, months_back), 1):
-        found += _patient(study, _subject(study, number), slot, f"{study.id}/{seed}/{number}", until)
+        site = study.sites[(number - 1) % len(study.sites)]
+        found += _patient(study, site, _subject(study, number), slot, f"{study.id}/{seed}/{number}", until)
     return sorted(found, key=lambda d: d.known_at)  # stable: what was recorded together keeps its order
 
 
-def _patient(study: Study, subject: str, slot: Slot, seed: str, until: date) -> list[Dated]:
+def _patient(  # noqa: PLR0917 - who, where, when
+    study: Study, site: Site, subject: str, slot: Slot, seed: str, until: date
+) -> list[Dated]:
     """Return one patient's facts up to `until`, drawn again until the patient stands where the slot wants them."""
     known: list[Dated] = []
     for attempt in range(TRIES):
         rng = random.Random(f"{seed}/{attempt}")  # noqa: S311 - see above
-        chart = Chart(study, subject, rng)
+        chart = Chart(study, subject, rng, site)
         consent = until - timedelta(slot.days_ago)
         course = screening(chart, consent, slot)
         if course is not None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from neotorch.domain import events as ev
-from neotorch.domain.study import Due, Study
+from neotorch.domain.study import Due, Site, Study
 from neotorch.simulation.values import value
 
 F = TypeVar("F", bound=ev.Fact)
@@ -36,9 +36,10 @@ class Dated:
 class Chart:
     """Collects one patient's facts. What would be dated after `ends` (death, withdrawal) is not written."""
 
-    def __init__(self, study: Study, subject: str, rng: Random) -> None:
+    def __init__(self, study: Study, subject: str, rng: Random, site: Site | None = None) -> None:
+        """Of a patient at `site`, the study's first one if none is given."""
         self.study, self.subject, self.rng = study, subject, rng
-        self.site = study.sites[0]
+        self.site = site or study.sites[0]
         self.ends: date | None = None
         self.weight = rng.gauss(60, 8)
         self.before_doses = {"SCR", *(v.code for v in study.visits if v.cycle)}

@@ -127,4 +127,24 @@ def facts(draw: st.DrawFn, number: int, days: st.SearchStrategy[Any] = DAYS) -> 
 def histories(draw: st.DrawFn, size: int = 7) -> list[ev.AnyFact | ev.AnyEffect]:
     """A few events of one patient; half of the time many on the same days, so that ranks and ids have to decide."""
     days = draw(st.sampled_from([DAYS, NEAR]))
-    return [draw(facts(n, days)) for n in range(draw(st.integers(0, size)))]
+    return possible([draw(facts(n, days)) for n in range(draw(st.integers(0, size)))])
+
+
+FOLLOWS = {
+    "query_closed": "query_raised", "deviation_withdrawn": "deviation_found", "notice_sent": "notice_claimed",
+    "notice_failed": "notice_claimed",
+}  # fmt: skip
+
+
+def possible(events: list[ev.AnyFact | ev.AnyEffect]) -> list[ev.AnyFact | ev.AnyEffect]:
+    """Without what the engine cannot do: the same thing twice, for its id exists once, or the end before the beginning."""
+    done: set[str] = set()
+    kept = []
+    for event in events:
+        if isinstance(event, ev.Effect):
+            begun = event.type not in FOLLOWS or FOLLOWS[event.type] in done
+            if event.type in done or not begun:
+                continue
+            done.add(event.type)
+        kept.append(event)
+    return kept

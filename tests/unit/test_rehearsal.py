@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -11,7 +14,8 @@ import pytest
 
 from neotorch.domain import events as ev
 from neotorch.engine import Engine
-from neotorch.rehearsal import PaperNotifier, RehearsalError, rehearse
+from neotorch.rehearsal import PaperNotifier, RehearsalError, in_batches, rehearse
+from neotorch.rehearsal_shared import MOST, WORTH_IT, share_of
 from neotorch.settings import Settings
 from neotorch.simulation import Dated, simulate
 from neotorch.store.errors import HeadMoved
@@ -106,6 +110,55 @@ def test_the_same_trial_gives_the_same_log(tmp_path: Path) -> None:
     assert heads[0] == heads[1]
 
 
+@pytest.mark.parametrize("seed", [3, 4])
+def test_several_processes_make_the_log_that_one_makes(seed: int, tmp_path: Path) -> None:
+    """Who plays the patients makes no difference: the same rows in the same order, the same figures, the same places."""
+    engines = [rehearse(Settings(data_dir=tmp_path / str(n)), facts(8, seed), NOW, processes=n) for n in (1, 2, 3)]
+    assert len({e.log.head() for e in engines}) == 1
+    assert {e.log.verify() == [] for e in engines} == {True}
+    places = [{s: e.log.journey_seen(s)[1] for s in e.subjects()} for e in engines]
+    assert places[0] == places[1] == places[2]
+    assert engines[2].endpoints().values() == engines[0].endpoints().values()
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_process(tmp_path: Path) -> None:
+    """Another process with another order of hashes makes the same facts, and of them the same log."""
+    code = (
+        "import sys; from pathlib import Path; from tests.unit.test_rehearsal import *;"
+        "print(rehearse(Settings(data_dir=Path(sys.argv[1])), facts(4, 2), NOW).log.head())"
+    )
+    heads = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / hashes)], capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": str(Path(__file__).parents[2])},
+        ).stdout
+        for hashes in ("1", "4711")
+    ]  # fmt: skip
+    assert heads[0] == heads[1]
+    assert "hash=" in heads[0]
+
+
+def test_what_counts_everybodys_notices_is_played_by_one_process(tmp_path: Path) -> None:
+    """A digest, a cap, or far more notices than usual hang on all patients: shared out, the log would be another."""
+    channel = {"name": "m", "role": "coordinator", "url": "mailto://127.0.0.1:9?from=a@example.org&to=b@example.org"}
+    many = in_batches(facts(WORTH_IT))
+    assert share_of(Settings(data_dir=tmp_path), many) == min(MOST, os.cpu_count() or 1)
+    for kept in ({"digest": True}, {"most_per_day": 5}):
+        assert share_of(Settings.model_validate({"data_dir": tmp_path, "channels": [channel | kept]}), many) == 1
+    touchy = {"flood_factor": 1.01, "flood_floor": 1}
+    engines = [rehearse(Settings(data_dir=tmp_path / str(n), **touchy), facts(6), NOW, processes=n) for n in (1, 2)]
+    assert engines[0].log.head() == engines[1].log.head()
+
+
+def test_patients_go_to_the_sites_in_turn(tmp_path: Path) -> None:
+    """A study of several sites is simulated at all of them, and rehearsed."""
+    first = study().sites[0]
+    sites = [first, *(first.model_copy(update={"code": f"S0{n}"}) for n in range(2, 5))]
+    wide = study().model_copy(update={"sites": sites})
+    consents = [d.fact for d in simulate(wide, patients=8, seed=1, until=UNTIL) if isinstance(d.fact, ev.Consent)]
+    assert Counter(c.site for c in consents) == {"S01": 2, "S02": 2, "S03": 2, "S04": 2}
+
+
 def test_progress_is_told(tmp_path: Path) -> None:
     """Progress counts facts from some to all."""
     told: list[tuple[int, int]] = []
@@ -114,12 +167,18 @@ def test_progress_is_told(tmp_path: Path) -> None:
     assert told[-1] == (len(facts(1)), len(facts(1)))
 
 
-def test_a_refused_fact_says_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_refused_fact_says_why(processes: int, tmp_path: Path) -> None:
     """A story that cannot be so stops the rehearsal with the engine's reason, and leaves an empty log behind."""
     on = date(2026, 1, 5)
     early = fact("surgery", on, breast="mastectomy", axilla="none")
     with pytest.raises(RehearsalError, match="surgery before enrolment"):
-        rehearse(Settings(data_dir=tmp_path), [Dated(at(on), consent(on)), Dated(at(on, "13:00"), early)], NOW)
+        rehearse(
+            Settings(data_dir=tmp_path),
+            [Dated(at(on), consent(on)), Dated(at(on, "13:00"), early)],
+            NOW,
+            processes=processes,
+        )
     assert Engine.open(Settings(data_dir=tmp_path)).head() == 0
 
 
