@@ -13,7 +13,7 @@ from neotorch.domain.state import NoticeTrail
 from neotorch.domain.study import Study
 from neotorch.rules.notices import Notice
 from neotorch.rules.post import effective
-from neotorch.rules.trial import apply_changes, fold_trial, trial_notices
+from neotorch.rules.trial import apply_changes, trial_notices
 from neotorch.store.log import EventLog
 
 
@@ -38,11 +38,7 @@ class News:
         """The endpoints as last recorded: the sum of all changes."""
         self.recalculated: ev.EndpointsRecalculated | None = None
         """The newest recalculation that changed anything."""
-        self._posted: dict[str, list[ev.Recorded]] = {}
-        """The claims and outcomes of each of the trial's own notices."""
-        self._trails: dict[str, NoticeTrail] = {}
-        self._moved: set[str] = set()
-        """Notices of which something is new since the trails were made."""
+        self._trails: tuple[int, Mapping[str, NoticeTrail]] = (0, {})
         self._notices: tuple[Study | None, int, list[Notice]] = (None, 0, [])
 
     def read(self, log: EventLog) -> News:
@@ -51,9 +47,6 @@ class News:
             self._upto = row.seq
             if row.event.subject is None:
                 self.rows.append(row)
-                if key := matter(row.event):
-                    self._posted.setdefault(key, []).append(row)
-                    self._moved.add(key)
                 if isinstance(row.event, ev.TrialFact):
                     self.calm = date.min  # a release may be taken back
                 if isinstance(row.event, ev.EndpointsRecalculated):
@@ -89,6 +82,7 @@ class News:
     @property
     def trails(self) -> Mapping[str, NoticeTrail]:
         """What became of the trial's own notices."""
-        self._trails |= fold_trial(row for key in sorted(self._moved) for row in self._posted[key])
-        self._moved.clear()
-        return self._trails
+        upto, known = self._trails
+        if upto != len(self.rows):
+            self._trails = len(self.rows), grown_notices(known, self.rows[upto:])
+        return self._trails[1]

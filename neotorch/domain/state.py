@@ -491,33 +491,44 @@ class Draft:
         text = f"death is recorded twice, on {self.death.occurred} and on {event.occurred}"
         self.problems.append(Problem("death-twice", text, (self.death.id, event.id)))
 
-    def query_trails(self) -> dict[str, QueryTrail]:
-        """Return the trails of the queries that were raised."""
-        return {
-            query: QueryTrail(
-                raised={n: e for n, (e, _) in rounds.items()},
-                raised_at={n: at for n, (_, at) in rounds.items()},
-                closed=frozenset(self.closed.get(query, ())),
-                answers=tuple(self.answers.get(query, ())),
+    def query_trails(self, before: Mapping[str, QueryTrail] | None = None) -> dict[str, QueryTrail]:
+        """Return the trails of the queries that were raised, closed or answered; `before`: what they were until now."""
+        known, none = before or {}, QueryTrail()
+        found = {}
+        for query in (*self.raised, *(q for q in self.closed if q in known and q not in self.raised)):
+            old, rounds = known.get(query, none), self.raised.get(query, {})
+            found[query] = QueryTrail(
+                raised={**old.raised, **{n: e for n, (e, _) in rounds.items()}},
+                raised_at={**old.raised_at, **{n: at for n, (_, at) in rounds.items()}},
+                closed=old.closed | self.closed.get(query, set()),
+                answers=(*old.answers, *self.answers.get(query, ())),
             )
-            for query, rounds in self.raised.items()
-        }
+        return found
 
-    def deviation_trails(self) -> dict[str, DeviationTrail]:
-        """Return the trails of the deviations that were found."""
-        return {
-            key: DeviationTrail(
-                found={n: e for n, (e, _) in rounds.items()},
-                found_at={n: at for n, (_, at) in rounds.items()},
-                withdrawn=frozenset(self.withdrawn.get(key, ())),
-                acknowledged=tuple(self.acknowledged.get(key, ())),
+    def deviation_trails(self, before: Mapping[str, DeviationTrail] | None = None) -> dict[str, DeviationTrail]:
+        """Return the trails of the deviations that were found or withdrawn; `before`: what they were until now."""
+        known, none = before or {}, DeviationTrail()
+        found = {}
+        for key in (*self.found, *(k for k in self.withdrawn if k in known and k not in self.found)):
+            old, rounds = known.get(key, none), self.found.get(key, {})
+            found[key] = DeviationTrail(
+                found={**old.found, **{n: e for n, (e, _) in rounds.items()}},
+                found_at={**old.found_at, **{n: at for n, (_, at) in rounds.items()}},
+                withdrawn=old.withdrawn | self.withdrawn.get(key, set()),
+                acknowledged=(*old.acknowledged, *self.acknowledged.get(key, ())),
             )
-            for key, rounds in self.found.items()
-        }
+        return found
 
-    def notice_trails(self) -> dict[str, NoticeTrail]:
-        """Return the trails of the notices that were claimed."""
-        return {
-            key: NoticeTrail(claims=claims, sent=self.sent.get(key), failed=self.failed.get(key, {}))
-            for key, claims in self.claims.items()
-        }
+    def notice_trails(self, before: Mapping[str, NoticeTrail] | None = None) -> dict[str, NoticeTrail]:
+        """Return the trails of the notices that were claimed, sent or failed; `before`: what they were until now."""
+        known, none = before or {}, NoticeTrail()
+        told = (*self.claims, *(k for k in (*self.sent, *self.failed) if k in known and k not in self.claims))
+        found = {}
+        for key in dict.fromkeys(told):
+            old = known.get(key, none)
+            found[key] = NoticeTrail(
+                claims={**old.claims, **self.claims.get(key, {})},
+                sent=self.sent.get(key) or old.sent,
+                failed={**old.failed, **self.failed.get(key, {})},
+            )
+        return found

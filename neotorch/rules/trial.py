@@ -14,11 +14,7 @@ from neotorch.rules.schedule import Because
 
 def fold_trial(recorded: Iterable[ev.Recorded]) -> dict[str, NoticeTrail]:
     """Return the notice trails of the trial's own notices."""
-    draft = Draft()
-    for row in recorded:
-        if row.event.subject is None:
-            draft.take(row.event, row.recorded_at)
-    return draft.notice_trails()
+    return grown_notices({}, (r for r in recorded if r.event.subject is None))
 
 
 def trial_notices(recorded: Iterable[ev.Recorded], study: Study) -> Iterable[Notice]:
