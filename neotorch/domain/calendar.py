@@ -6,10 +6,12 @@ Every window hangs on one anchor date by day offsets; windows are never chained 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
+
+import pendulum
 
 WindowStatus = Literal["planned", "open", "due", "late", "overdue", "missed"]
 """planned: before it opens; open: until the target; due: on the target; late: after the target, still inside;
@@ -77,12 +79,8 @@ def local_date(instant: datetime, zone: str) -> date:
     return instant.astimezone(ZoneInfo(zone)).date()
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=20_000)  # pendulum reads the zone's file each time
 def at_hour(day: date, hour: int, zone: str) -> datetime:
-    """Return the UTC instant of a full hour on a local day; across a clock change this is not a multiple of 24 h.
-
-    Of an hour that comes twice the second is meant; one that is skipped is counted on from before the change.
-    """
-    local = datetime.combine(day, time(hour), tzinfo=ZoneInfo(zone))
-    ahead = min(at.utcoffset() or timedelta() for at in (local, local.replace(fold=1)))
-    return (local.replace(tzinfo=None) - ahead).replace(tzinfo=UTC)
+    """Return the UTC instant of a full hour on a local day; across a clock change this is not a multiple of 24 h."""
+    local = pendulum.datetime(day.year, day.month, day.day, hour, tz=zone)
+    return datetime.fromtimestamp(local.timestamp(), tz=pendulum.UTC)
