@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, Self
 
 from neotorch.crash import crash_point
@@ -45,7 +45,7 @@ from neotorch.rules.desk import Refusal
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, Value, patient_endpoints, patient_values
 from neotorch.rules.endpoints.analysis import TrialAnalysis
 from neotorch.rules.metrics import SiteQueries, metrics
-from neotorch.rules.notices import deliveries
+from neotorch.rules.notices import Audience, deliveries
 from neotorch.rules.post import Flood
 from neotorch.rules.trial import fold_trial, trial_notices
 from neotorch.rules.trial_admission import admit_trial
@@ -245,11 +245,19 @@ class Engine:
             return body | place | ({"superseded by": by} if by else {})
         subject = key.split("/", 1)[0]
         if subject in self.subjects():
-            state, due = self.duties(subject, as_of=as_of)
-            return explain_key(
-                key, state, due, self.patient_values(subject, as_of=as_of), self.study_of(state, as_of=as_of)
-            )
+            return self._explain_patient(key, subject, as_of)
         return self._explain_told(key, as_of)
+
+    def _explain_patient(self, key: str, subject: str, as_of: datetime | None) -> dict[str, str]:
+        state, due = self.duties(subject, as_of=as_of)
+        values, study = self.patient_values(subject, as_of=as_of), self.study_of(state, as_of=as_of)
+        heard = partial(self.audience_at, state.site)
+        return explain_key(key, state, due, values, study, as_of or self.clock(), heard)
+
+    def audience_at(self, site: str | None, at: datetime) -> Audience:
+        """Return who listened at a site, and what had to wait until when, as was known at an instant."""
+        news = News(self.study.sites[0].time_zone).read(self.log, known_at=at)
+        return PostOffice(self.settings, self.study, self.notifier, news, at).audience(site)
 
     def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:
         """Explain the report owed about one event, or the copy of a notice about it: the key begins with the event's id."""
@@ -258,10 +266,7 @@ class Engine:
             return {}
         subject = event.event.subject
         if subject and key.endswith("/report"):
-            state, due = self.duties(subject, as_of=as_of)
-            return explain_key(
-                key, state, due, self.patient_values(subject, as_of=as_of), self.study_of(state, as_of=as_of)
-            )
+            return self._explain_patient(key, subject, as_of)
         trails = self.state(subject, as_of=as_of).notices if subject else fold_trial(self.log.read(known_at=as_of))
         return explain_notice(key, trails[key], event.event) if key in trails else {}
 
@@ -445,9 +450,12 @@ class Engine:
         """Return the trial's figures: facts dated up to `cut`, known at `as_of` (or at a log position)."""
         return self._figures.at(cut, as_of, until_seq)
 
-    def analysis(self, *, cut: date | None = None, as_of: datetime | None = None) -> TrialAnalysis:
-        """Return the whole analysis of the trial, for reports and exports."""
-        return self._figures.analysis(cut, as_of)
+    def analysis(
+        self, *, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None,
+        site: str | None = None,
+    ) -> TrialAnalysis:  # fmt: skip
+        """Return the whole analysis of the trial (or of one site's patients), for reports and exports."""
+        return self._figures.analysis(cut, as_of, until_seq, site)
 
     def recalculate(self, trigger: Trigger) -> Recalculation:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -14,18 +14,23 @@ from neotorch.rules import Duties
 from neotorch.rules.clocks import Clock
 from neotorch.rules.endpoints import Value
 from neotorch.rules.gates import WORDS, Gate
+from neotorch.rules.notices import Audience
+from neotorch.rules.reminded import Reminded, reminded
 from neotorch.rules.reminders import REMINDED, rung_of, rungs
 from neotorch.rules.schedule import ACTIONABLE, VisitPlan
 from neotorch.rules.traces import Round, rounds
 
 
-def explain_key(key: str, state: PatientState, duties: Duties, values: Sequence[Value], study: Study) -> dict[str, str]:
+def explain_key(  # noqa: PLR0917 - what a key may be about
+    key: str, state: PatientState, duties: Duties, values: Sequence[Value], study: Study, now: datetime,
+    audience: Callable[[datetime], Audience],
+) -> dict[str, str]:  # fmt: skip
     """Return what stands behind a visit, query, deviation, endpoint or notice of one patient; empty if nothing does."""
     if found := explain_deviation(key, state, duties):
         return found
     plan = next((p for p in duties.plans if key == f"{state.subject}/{p.code}"), None)
     if plan:
-        return _visit(plan, state, study)
+        return _visit(plan, state, study, reminded(state, study, plan, now, audience))
     if found := _explain_safety(key, duties) or _query(key, state, duties):
         return found
     value = next((v for v in values if key == f"{state.subject}/{v.code}"), None)
@@ -40,6 +45,7 @@ def _endpoint(value: Value) -> dict[str, str]:
     found |= {"date": str(value.on)} if value.on else {}
     found |= {"because": value.reason, "rule": value.rule}
     found |= {"events": "; ".join(map(str, value.sources))} if value.sources else {}
+    found |= {"supersedes": "; ".join(value.supersedes)} if value.supersedes else {}
     return found | {"changes with": value.would_change}
 
 
@@ -51,7 +57,7 @@ SHOWN_BY = {
 """Held by -> the fact to record."""
 
 
-def _visit(plan: VisitPlan, state: PatientState, study: Study) -> dict[str, str]:
+def _visit(plan: VisitPlan, state: PatientState, study: Study, told: Reminded) -> dict[str, str]:
     """Return what stands behind a visit as it is: window, reminders, and what would make it something else."""
     span = plan.window
     window = f"{span.opens} to {span.closes}, target {span.target}" if span else "none yet"
@@ -60,7 +66,7 @@ def _visit(plan: VisitPlan, state: PatientState, study: Study) -> dict[str, str]
     said = "; ".join(f"{_moment(rung_at, study, state)} {rung.name}" for rung_at, rung in ladder)
     return {
         "visit": plan.visit.label.en, "status": plan.status.replace("_", " "), "window": window, **held,
-        **({"reminders": said} if said else {}),
+        **({"reminders": said} if said else {}), **({} if told.reason == "ahead" else {"reminded": str(told)}),
         "because": str(plan.because), "source": plan.visit.source, **_ends(plan),
     }  # fmt: skip
 
@@ -142,6 +148,8 @@ def _query(key: str, state: PatientState, duties: Duties) -> dict[str, str]:
         "round": str(trail.round if trail else 0),
         "because": str(finding.because) if finding else "no longer given by the data",
     }
+    if finding and finding.withheld:
+        found["withheld from others"] = finding.withheld
     if trail:
         found["raised"] = trail.raised_at[trail.round].isoformat()
     if asked:
@@ -149,6 +157,8 @@ def _query(key: str, state: PatientState, duties: Duties) -> dict[str, str]:
     for n, answer in enumerate(trail.answers if trail else (), 1):
         found[f"answer {n}"] = f"{answer.answer} ({answer.actor}, {answer.occurred})"
     ends = "query_resolved by whoever asked" if asked else "the data: the values, a correction, or why there is none"
+    if finding and finding.kind == "adjudication":
+        ends = "a final report with read: adjudication, or reads that agree once one of them is amended or retracted"
     return found | ({"ends with": ends} if finding else {})
 
 

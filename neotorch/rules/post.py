@@ -56,9 +56,9 @@ def deputies(facts: Iterable[ev.AnyTrialFact], today: date) -> dict[str, str]:
 
 
 def next_digest(today: date, hour: int, zone: str, now: datetime, *, sent_today: bool) -> datetime:
-    """Return when the next digest of a channel goes out."""
+    """Return when the next digest of a channel goes out; at its very hour the next day's, should this one not come."""
     at = at_hour(today, hour, zone)
-    return at_hour(today + timedelta(1), hour, zone) if sent_today or now > at else at
+    return at_hour(today + timedelta(1), hour, zone) if sent_today or now >= at else at
 
 
 def flood(

@@ -7,15 +7,16 @@ visit that still matters, and none for what was held, moved or has lapsed.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from neotorch.domain.calendar import Window, at_hour
-from neotorch.domain.state import PatientState
+from neotorch.domain.calendar import Window, at_hour, local_date
+from neotorch.domain.state import ENDED, PatientState
 from neotorch.domain.study import Rung, Says, Site, Study
 from neotorch.domain.workdays import shifted
 from neotorch.rules.notices import Notice
-from neotorch.rules.schedule import VisitPlan
+from neotorch.rules.schedule import Because, VisitPlan, journey
 from neotorch.rules.wording import coded
 
 REMINDED: frozenset[str] = frozenset({"planned", "open", "due", "late", "overdue"})
@@ -64,7 +65,40 @@ def reminders(
             due.append(moved)
         if raised:
             due.append(_reminder(state, study, plan, raised[-1], said))
-    return due, later
+    return [*due, *_gone(state, study, plans, now)], later
+
+
+VANISHED: frozenset[str] = frozenset({"waiting", "not_expected"})
+
+
+def _gone(state: PatientState, study: Study, plans: tuple[VisitPlan, ...], now: datetime) -> Iterator[Notice]:
+    """Yield a notice per visit that somebody was told a day for, still to come, and that is not planned any more.
+
+    Its anchor was taken back, the course went another way, or an amendment removed it. Where the journey itself has
+    ended, that is what is told.
+    """
+    if journey(state, study) in ENDED:
+        return
+    today = local_date(now, study.site(state.site).time_zone)
+    standing = {p.code: p for p in plans}
+    for code in state.notices_about:
+        plan, said = standing.get(code), _said(state, code)
+        visit = next((v for era in study.eras if (v := era.rules.visit_by_code.get(code))), None)
+        if said is None or visit is None or said.target < today or (plan and plan.status not in VANISHED):
+            continue
+        again = sum(1 for k in said.keys if "/gone/" in k)
+        key = said.key if said.gone else f"{state.subject}/{code}/gone/{said.target}{f'.{again + 1}' if again else ''}"
+        data = {
+            "subject": state.subject, "visit": code, "visit_label": {"en": visit.label.en, "zh": visit.label.zh},
+            "moved_from": said.target, "explain": f"{state.subject}/{code}",
+        }  # fmt: skip
+        because = plan.because if plan else Because("visit.removed", study.version, detail="an amendment removed it")
+        yield Notice(key, "moved", f"{code} no longer planned", because, data, roles=_told_before(study, said))
+
+
+def _told_before(study: Study, said: _Said) -> tuple[str, ...]:
+    """Return who is told of a moved day: who is listed, and whoever was told the old one."""
+    return tuple(dict.fromkeys((*study.recipients.tell["moved"], *sorted(said.roles))))
 
 
 def _moments(state: PatientState, study: Study, plan: VisitPlan, span: Window) -> list[tuple[datetime, Rung]]:
@@ -113,6 +147,11 @@ class _Said:
     """Keys of all that was told."""
     roles: frozenset[str]
 
+    @property
+    def gone(self) -> bool:
+        """Whether it was told that the visit is not planned any more; `target` is the day it had been."""
+        return "/gone/" in self.key
+
 
 def _said(state: PatientState, visit: str) -> _Said | None:
     prefix = f"{state.subject}/{visit}/"
@@ -142,7 +181,7 @@ def _stale(reminder: Notice, said: _Said | None) -> bool:
     """Whether it went out before another day was told: it would not go out again, so `moved` takes its place."""
     if said is None or reminder.key not in said.keys:
         return False
-    return _target(reminder.key) != said.target or "/moved/" in said.key
+    return _target(reminder.key) != said.target or "/moved/" in said.key or said.gone
 
 
 def _visit_data(state: PatientState, study: Study, plan: VisitPlan) -> dict[str, object]:
@@ -184,7 +223,7 @@ def _moved(state: PatientState, study: Study, plan: VisitPlan, said: _Said | Non
     key = f"{state.subject}/{plan.code}/moved/{target}"
     if said is None:
         return None
-    if said.target == target:
+    if said.target == target and not said.gone:
         if not said.key.startswith(key) or said.before is None:
             return None
         key, before = said.key, said.before
@@ -192,8 +231,7 @@ def _moved(state: PatientState, study: Study, plan: VisitPlan, said: _Said | Non
         times = sum(1 for k in said.keys if k.startswith(key))
         key, before = f"{key}.{times + 1}" if times else key, said.target
     data = _visit_data(state, study, plan) | {"moved_from": before}
-    roles = tuple(dict.fromkeys((*study.recipients.tell["moved"], *sorted(said.roles))))
-    return Notice(key, "moved", f"{plan.code} moved", plan.because, data, roles=roles)
+    return Notice(key, "moved", f"{plan.code} moved", plan.because, data, roles=_told_before(study, said))
 
 
 def rungs(state: PatientState, study: Study, plan: VisitPlan) -> list[tuple[datetime, Rung]]:

@@ -8,6 +8,7 @@ from neotorch.domain import events as ev
 from neotorch.domain.growth import grown_notices
 from neotorch.domain.state import NoticeTrail
 from neotorch.domain.study import Study
+from neotorch.rules.endpoints.values import HIDDEN
 from neotorch.rules.notices import Notice
 from neotorch.rules.schedule import Because
 
@@ -33,6 +34,20 @@ def trial_notices(recorded: Iterable[ev.Recorded], study: Study) -> Iterable[Not
         elif isinstance(event, ev.Incident):
             data = {"what": f"{event.kind}: {event.detail}"}
             yield Notice(f"{event.id}/told", "incident", f"notice: incident {event.kind}", because, data)
+
+
+OF_PATHOLOGY = ("pcr", "rcb", "rcb01")
+
+
+def displayed(changes: Iterable[ev.EndpointChange], study: Study) -> Iterable[ev.EndpointChange]:
+    """Yield changes as artifacts and incidents may say them: no value while the read that counts may not be shown."""
+    shown = study.recipients.read(study.endpoints.reference_read).shown
+    for change in changes:
+        if shown or change.field.partition(".")[0] not in OF_PATHOLOGY:
+            yield change
+        else:
+            hidden = {name: HIDDEN for name in ("old", "new") if getattr(change, name) is not None}
+            yield change.model_copy(update=hidden)
 
 
 def apply_changes(values: dict[str, str], changes: Iterable[ev.EndpointChange]) -> None:

@@ -93,7 +93,7 @@ def _queries(state: PatientState, duties: Duties, study: Study, today: date) -> 
     for query, finding in {f.query: f for f in duties.findings}.items():
         trail = state.queries.get(query)
         asked = local_date(trail.raised_at[trail.round], zone) if trail and trail.open else finding.opens_on
-        words = [finding.title]
+        words = [finding.name]
         if trail and trail.open and (days := age_of(trail, zone, today)):
             words.append(f"open for {days} d")
         if answers_of(query, state):

@@ -12,6 +12,7 @@ from neotorch.domain.state import PatientState
 from neotorch.domain.statistics import Interval, KaplanMeier, follow_up, kaplan_meier
 from neotorch.domain.study import Study
 from neotorch.domain.time_to_event import TimeToEvent
+from neotorch.rules.endpoints.agreement import Agreement, agreements
 from neotorch.rules.endpoints.cohort import Member, member
 from neotorch.rules.endpoints.exposure import Exposure, exposures
 from neotorch.rules.endpoints.patient import patient_values
@@ -102,6 +103,8 @@ class TrialAnalysis:
     intensities: tuple[Intensity, ...]
     toxicities: tuple[ToxicityRow, ...]
     """The most frequent term first."""
+    agreement: tuple[Agreement, ...]
+    """Of the local and the central read, in RCB class and in pCR."""
 
 
 def analyse(states: Iterable[PatientState], study: Study, cut: date) -> TrialAnalysis:
@@ -121,6 +124,7 @@ def analyse(states: Iterable[PatientState], study: Study, cut: date) -> TrialAna
         conserved=proportion("breast conserved", "operated", [conservation(p.state, cut).answer for p in operated], level),
         intensities=tuple(_intensity(d.code, full) for d in study.drugs),
         toxicities=_toxicities(full, cut),
+        agreement=agreements((p.state for p in full), study, cut),
     )  # fmt: skip
 
 
