@@ -100,7 +100,7 @@ def _place(report: ev.Pathology, study: Study) -> str:
 def imaging_findings(state: PatientState, study: Study) -> list[Finding]:
     """Return what the sums of target lesions say before surgery and the rest of the record does not."""
     operated = state.surgery.occurred if state.surgery else date.max
-    scans = {f.id: f for f in state.facts if isinstance(f, ev.Imaging) and f.occurred <= operated}
+    scans = {f.id: f for f in state.of_type("imaging") if isinstance(f, ev.Imaging) and f.occurred <= operated}
     found: list[Finding] = []
     before = date.min  # the last timepoint without progressive disease: what was decided since then counts
     for told in assessments(tuple(scans.values()), state.first_dose):

@@ -54,7 +54,8 @@ def missing_items(state: PatientState, study: Study, plans: tuple[VisitPlan, ...
 
 def _form(plan: VisitPlan, due: Due, form: Form, state: PatientState, study: Study) -> list[Finding]:
     wanted, parts = due.items or form.items, state.forms.get((plan.code, form.code), ())
-    left = [i for i in wanted if not any(i in p.items for p in parts)]
+    named = parts[0].items if len(parts) == 1 else {i for p in parts for i in p.items}
+    left = [i for i in wanted if i not in named]
     if not left and due.within_days is None:
         return []
     sources = _sources(plan, form, state)
