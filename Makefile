@@ -11,7 +11,7 @@ SEARCH := python3 python3.13 python3.12 python3.11
 PYTHON ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-servers test-others lint format bench docs-check stories lock clean
+.PHONY: help setup demo test test-servers test-others prove lint format bench docs-check stories lock clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -32,6 +32,9 @@ test-servers: $(READY)
 
 test-others: $(READY)
 	@$(BIN)/python -m pytest $(filter-out tests/flows tests/crash tests/browser tests/cases tests/ledger tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+
+prove: $(READY)  ## long forms of the tests over seeds (NEOTORCH_SEEDS=200 trials, each lived through and checked; about half an hour)
+	@$(BIN)/python -m tests.seeds.prove $(ARGS)
 
 lint: $(READY)  ## style, types and the layer rule
 	$(BIN)/ruff check .

@@ -20,10 +20,11 @@ from neotorch.domain import events as ev
 from neotorch.rehearsal import rehearse
 from neotorch.settings import Settings, load_study
 from neotorch.simulation import simulate
+from neotorch.simulation.sites import with_sites
 
 UNTIL, NOW = date(2026, 11, 22), datetime(2026, 11, 23, 1, tzinfo=UTC)
 MONTHS = 60
-SITES = ("S01", "S02", "S03", "S04")
+SITES = 4
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Measured:
 
     def __str__(self) -> str:
         return (
-            f"{self.patients} patients, {len(SITES)} sites, {MONTHS} months: {self.wall:.1f} s ({self.cpu:.1f} s of CPU), "
+            f"{self.patients} patients, {SITES} sites, {MONTHS} months: {self.wall:.1f} s ({self.cpu:.1f} s of CPU), "
             f"{self.rows} events, {self.notices} notices, head {self.head[:16]}"
         )
 
@@ -59,12 +60,8 @@ def measure(patients: int, processes: int | None) -> Measured:
 
 def four_sites(folder: Path) -> Path:
     """The study file with its site four times."""
-    source = Path(__file__).parents[1] / "neotorch" / "studies" / "neotorch-breast03" / "1.0.yaml"
-    body = yaml.safe_load(source.read_text(encoding="utf-8"))
-    body["sites"] = [body["sites"][0] | {"code": code} for code in SITES]
-    ranges = body["safety"]["normal_ranges"]
-    body["safety"]["normal_ranges"] = [r | {"site": code} for r in ranges for code in SITES]
     file = folder / "study.yaml"
+    body = with_sites(load_study(Settings()), SITES).definition
     file.write_text(yaml.safe_dump(body, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return file
 

@@ -6,10 +6,11 @@ flow: figures are always computed from the log when they are asked for.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Literal
 
 from prefect import flow, task
-from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.artifacts import acreate_image_artifact, acreate_markdown_artifact, acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 from prefect.utilities.annotations import quote
@@ -20,6 +21,7 @@ from neotorch.engine import Recalculation, crash_point, current_engine
 from neotorch.orchestration import names
 from neotorch.orchestration.dispatcher import in_engine
 from neotorch.rules.endpoints import TrialResult
+from neotorch.rules.trial import displayed
 
 
 @flow(name=names.RECALCULATION, persist_result=False, retries=0)
@@ -30,6 +32,8 @@ async def recalculate_endpoints(trigger: Literal["event", "nightly", "rebuild"] 
     crash_point("recalculated")
     await publish(quote(found))  # type: ignore[call-overload]  # a quoted value is unquoted by Prefect
     await tell_all()
+    if found.changed:
+        await show(quote(found))  # type: ignore[call-overload]  # as above
     return Completed(message=_words(found))
 
 
@@ -46,6 +50,17 @@ async def publish(found: Recalculation) -> Any:
     await acreate_table_artifact(rows, key="endpoints", description="The trial's endpoints as of the newest event")
     await acreate_markdown_artifact(_markdown(found), key="endpoints-change", description="What changed last")
     return Completed(message=f"{len(rows)} figures")
+
+
+@task(task_run_name="draw figures", persist_result=False, cache_policy=NO_CACHE)
+async def show(found: Recalculation) -> Any:
+    """Write the figures as image artifacts; drawn in a thread of their own, after everybody has been told."""
+    from neotorch.report.pictures import pictures
+
+    drawn = await asyncio.to_thread(pictures, found.result)
+    for picture in drawn:
+        await acreate_image_artifact(picture.url, key=picture.key, description=picture.words)
+    return Completed(message=f"{len(drawn)} figures")
 
 
 def _rows(result: TrialResult) -> list[dict[str, Any]]:
@@ -74,5 +89,6 @@ def _markdown(found: Recalculation) -> str:
         lines += [f"**Incident {found.incident.kind}:** {found.incident.detail}", ""]
     if found.changed:
         lines += ["| patient | value | was | is |", "|---|---|---|---|"]
-        lines += [f"| {c.subject or 'trial'} | {c.field} | {c.old or '-'} | {c.new or '-'} |" for c in found.changes]
+        changes = displayed(found.changes, current_engine().study)
+        lines += [f"| {c.subject or 'trial'} | {c.field} | {c.old or '-'} | {c.new or '-'} |" for c in changes]
     return "\n".join(lines)

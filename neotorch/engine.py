@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, Self
 
 from neotorch.crash import crash_point
@@ -46,7 +46,7 @@ from neotorch.rules.endpoints import PatientEndpoints, TrialResult, Value, patie
 from neotorch.rules.endpoints.analysis import TrialAnalysis
 from neotorch.rules.endpoints.toxicity import bears_on_a_boundary
 from neotorch.rules.metrics import SiteQueries, metrics
-from neotorch.rules.notices import deliveries
+from neotorch.rules.notices import Audience, deliveries
 from neotorch.rules.post import Flood
 from neotorch.rules.trial import fold_trial, trial_notices
 from neotorch.rules.trial_admission import admit_trial
@@ -210,7 +210,8 @@ class Engine:
                 study = self.study_of(state, as_of=as_of)
                 lines += obligations(state, due, study, self.post.audience(state.site), now)
         rows = self.log.read(known_at=as_of)
-        lines += stuck(None, list(trial_notices(rows, self.study)), fold_trial(rows), self.post.audience(None), now)
+        told, zone = list(trial_notices(rows, self.study)), self.study.site(None).time_zone
+        lines += stuck(None, told, fold_trial(rows), self.post.audience(None), now, zone)
         if as_of is None and (held := self.post.flood()):
             lines.append(held_back(held))
         return sorted(lines, key=urgency)
@@ -248,14 +249,22 @@ class Engine:
             return body | place | ({"superseded by": by} if by else {})
         subject = key.split("/", 1)[0]
         if subject in self.subjects():
-            state, due = self.duties(subject, as_of=as_of)
-            return explain_key(
-                key, state, due, self.patient_values(subject, as_of=as_of), self.study_of(state, as_of=as_of)
-            )
+            return self._explain_patient(key, subject, as_of)
         if key.startswith("boundary/"):
             version = self.versions(as_of=as_of).trial.version
             return explain_boundary(key, self._figures.monitoring(as_of), self.log.read(known_at=as_of), version)
         return self._explain_told(key, as_of)
+
+    def _explain_patient(self, key: str, subject: str, as_of: datetime | None) -> dict[str, str]:
+        state, due = self.duties(subject, as_of=as_of)
+        values, study = self.patient_values(subject, as_of=as_of), self.study_of(state, as_of=as_of)
+        heard = partial(self.audience_at, state.site)
+        return explain_key(key, state, due, values, study, as_of or self.clock(), heard)
+
+    def audience_at(self, site: str | None, at: datetime) -> Audience:
+        """Return who listened at a site, and what had to wait until when, as was known at an instant."""
+        news = News(self.study.sites[0].time_zone).read(self.log, known_at=at)
+        return PostOffice(self.settings, self.study, self.notifier, news, at).audience(site)
 
     def _explain_told(self, key: str, as_of: datetime | None) -> dict[str, str]:
         """Explain the report owed about one event, or the copy of a notice about it: the key begins with the event's id."""
@@ -264,10 +273,7 @@ class Engine:
             return {}
         subject = event.event.subject
         if subject and key.endswith("/report"):
-            state, due = self.duties(subject, as_of=as_of)
-            return explain_key(
-                key, state, due, self.patient_values(subject, as_of=as_of), self.study_of(state, as_of=as_of)
-            )
+            return self._explain_patient(key, subject, as_of)
         trails = self.state(subject, as_of=as_of).notices if subject else fold_trial(self.log.read(known_at=as_of))
         return explain_notice(key, trails[key], event.event) if key in trails else {}
 
@@ -452,10 +458,11 @@ class Engine:
         return self._figures.at(cut, as_of, until_seq)
 
     def analysis(
-        self, *, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None
-    ) -> TrialAnalysis:
-        """Return the whole analysis of the trial, for reports and exports."""
-        return self._figures.analysis(cut, as_of, until_seq)
+        self, *, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None,
+        site: str | None = None,
+    ) -> TrialAnalysis:  # fmt: skip
+        """Return the whole analysis of the trial (or of one site's patients), for reports and exports."""
+        return self._figures.analysis(cut, as_of, until_seq, site)
 
     def recalculate(self, trigger: Trigger) -> Recalculation:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from neotorch.domain import events as ev
@@ -15,24 +15,29 @@ from neotorch.rules.clocks import Clock
 from neotorch.rules.endpoints import Value
 from neotorch.rules.endpoints.monitoring import Monitor, crossing_key
 from neotorch.rules.gates import WORDS, Gate
-from neotorch.rules.reminders import REMINDED, rung_of, rungs
+from neotorch.rules.notices import Audience
+from neotorch.rules.reminded import Reminded, reminded
+from neotorch.rules.reminders import REMINDED, not_planned, rung_of, rungs
 from neotorch.rules.schedule import ACTIONABLE, VisitPlan
 from neotorch.rules.traces import Round, rounds
 
 
-def explain_key(key: str, state: PatientState, duties: Duties, values: Sequence[Value], study: Study) -> dict[str, str]:
+def explain_key(  # noqa: PLR0917 - what a key may be about
+    key: str, state: PatientState, duties: Duties, values: Sequence[Value], study: Study, now: datetime,
+    audience: Callable[[datetime], Audience],
+) -> dict[str, str]:  # fmt: skip
     """Return what stands behind a visit, query, deviation, endpoint or notice of one patient; empty if nothing does."""
     if found := explain_deviation(key, state, duties):
         return found
     plan = next((p for p in duties.plans if key == f"{state.subject}/{p.code}"), None)
     if plan:
-        return _visit(plan, state, study)
+        return _visit(plan, state, study, reminded(state, study, plan, now, audience))
     if found := _explain_safety(key, duties) or _query(key, state, duties):
         return found
     value = next((v for v in values if key == f"{state.subject}/{v.code}"), None)
     if value:
         return _endpoint(value)
-    return _explain_notices(key, state, duties, study)
+    return _explain_notices(key, state, duties, study) or _removed(key, state, study)
 
 
 def _endpoint(value: Value) -> dict[str, str]:
@@ -41,6 +46,7 @@ def _endpoint(value: Value) -> dict[str, str]:
     found |= {"date": str(value.on)} if value.on else {}
     found |= {"because": value.reason, "rule": value.rule}
     found |= {"events": "; ".join(map(str, value.sources))} if value.sources else {}
+    found |= {"supersedes": "; ".join(value.supersedes)} if value.supersedes else {}
     return found | {"changes with": value.would_change}
 
 
@@ -52,7 +58,7 @@ SHOWN_BY = {
 """Held by -> the fact to record."""
 
 
-def _visit(plan: VisitPlan, state: PatientState, study: Study) -> dict[str, str]:
+def _visit(plan: VisitPlan, state: PatientState, study: Study, told: Reminded) -> dict[str, str]:
     """Return what stands behind a visit as it is: window, reminders, and what would make it something else."""
     span = plan.window
     window = f"{span.opens} to {span.closes}, target {span.target}" if span else "none yet"
@@ -61,7 +67,7 @@ def _visit(plan: VisitPlan, state: PatientState, study: Study) -> dict[str, str]
     said = "; ".join(f"{_moment(rung_at, study, state)} {rung.name}" for rung_at, rung in ladder)
     return {
         "visit": plan.visit.label.en, "status": plan.status.replace("_", " "), "window": window, **held,
-        **({"reminders": said} if said else {}),
+        **({"reminders": said} if said else {}), **({} if told.reason == "ahead" else {"reminded": str(told)}),
         "because": str(plan.because), "source": plan.visit.source, **_ends(plan),
     }  # fmt: skip
 
@@ -101,10 +107,14 @@ def _explain_notices(key: str, state: PatientState, duties: Duties, study: Study
 def _explain_reminder(key: str, state: PatientState, duties: Duties, study: Study) -> dict[str, str]:
     """Return what stands behind a rung of a visit's ladder, reached, to come or out of date; empty if it is none."""
     place = rung_of(key)
-    plan = next((p for p in duties.plans if place and place[0] == f"{state.subject}/{p.code}"), None)
-    if place is None or plan is None:
+    if place is None:
         return {}
-    _, name, day = place
+    of_visit, name, day = place
+    plan = next((p for p in duties.plans if of_visit == f"{state.subject}/{p.code}"), None)
+    if name in ("moved", "gone") and any(k.startswith(f"{key}/") for k in state.notices):
+        return _told_day(of_visit.partition("/")[2], name, day, plan, study)
+    if plan is None:
+        return {}
     found = next(((at, r) for at, r in rungs(state, study, plan) if r.name == name), None)
     if found is None and name not in {r.name for r in study.reminders.ladders[plan.visit.ladder]}:
         return {}
@@ -121,6 +131,29 @@ def _explain_reminder(key: str, state: PatientState, duties: Duties, study: Stud
     return {
         "reminder": f"{plan.code} {name} for {day}", "status": status, **about, "because": str(plan.because), **_ends(plan)
     }  # fmt: skip
+
+
+def _told_day(code: str, word: str, day: date, plan: VisitPlan | None, study: Study) -> dict[str, str]:
+    """Return what stands behind the notice that a visit has another day, or none any more."""
+    span = plan.window if plan and plan.status in REMINDED else None
+    now_on = f"planned for {span.target}" if span else plan.status.replace("_", " ") if plan else "not planned"
+    holds = (span and span.target == day) if word == "moved" else not (span or (plan and plan.held_on))
+    title = f"{code} moved to {day}" if word == "moved" else f"{code} of {day} is no longer planned"
+    return {
+        "notice": title, "status": "so it is" if holds else f"no longer so: {code} is {now_on}",
+        "because": str(plan.because if plan else not_planned(study)), **(_ends(plan) if plan else {}),
+    }  # fmt: skip
+
+
+def _removed(key: str, state: PatientState, study: Study) -> dict[str, str]:
+    """Return what stands behind a visit that somebody was told or gave a day for, and that no plan has any more."""
+    code = key.removeprefix(f"{state.subject}/")
+    told = any(rung_of(k.rsplit("/", 2)[0]) for k, _ in state.notices_about.get(code, ()))
+    if not told and code not in state.booked:
+        return {}
+    visit = study.rules_of(code).visit_by_code.get(code)
+    title = {"visit": visit.label.en, "source": visit.source} if visit else {"visit": code}
+    return {**title, "status": "not planned", "because": str(not_planned(study))}
 
 
 def _rung(rung: Rung) -> str:
@@ -143,6 +176,8 @@ def _query(key: str, state: PatientState, duties: Duties) -> dict[str, str]:
         "round": str(trail.round if trail else 0),
         "because": str(finding.because) if finding else "no longer given by the data",
     }
+    if finding and finding.withheld:
+        found["withheld from others"] = finding.withheld
     if trail:
         found["raised"] = trail.raised_at[trail.round].isoformat()
     if asked:
@@ -150,6 +185,8 @@ def _query(key: str, state: PatientState, duties: Duties) -> dict[str, str]:
     for n, answer in enumerate(trail.answers if trail else (), 1):
         found[f"answer {n}"] = f"{answer.answer} ({answer.actor}, {answer.occurred})"
     ends = "query_resolved by whoever asked" if asked else "the data: the values, a correction, or why there is none"
+    if finding and finding.kind == "adjudication":
+        ends = "a final report with read: adjudication, or reads that agree once one of them is amended or retracted"
     return found | ({"ends with": ends} if finding else {})
 
 

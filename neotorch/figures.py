@@ -19,7 +19,7 @@ from neotorch.domain.study import Study
 from neotorch.rules.endpoints import ANNOUNCED, Cohort, TrialResult, member, trial_result
 from neotorch.rules.endpoints.analysis import TrialAnalysis, analyse
 from neotorch.rules.endpoints.monitoring import Monitor, monitors
-from neotorch.rules.trial import diff_values
+from neotorch.rules.trial import diff_values, displayed
 
 if TYPE_CHECKING:
     from neotorch.engine import Engine
@@ -72,11 +72,12 @@ class Figures:
         return trial_result([member(s, study, day) for s in states], study, day)
 
     def analysis(
-        self, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None
-    ) -> TrialAnalysis:
-        """Return the whole analysis: facts dated up to `cut`, known at `as_of` (or at a log position); now by default."""
+        self, cut: date | None = None, as_of: datetime | None = None, until_seq: int | None = None,
+        site: str | None = None,
+    ) -> TrialAnalysis:  # fmt: skip
+        """Return the whole analysis: facts dated up to `cut`, known at `as_of` (or at a log position), of one site or all."""
         study, day, states = self._known(cut, as_of, until_seq)
-        return analyse(states, study, day)
+        return analyse((s for s in states if site in (None, s.site)), study, day)
 
     def monitoring(self, as_of: datetime | None = None) -> tuple[Monitor, ...]:
         """Return the monitoring rules with their looks, as known at `as_of`; now by default."""
@@ -167,7 +168,9 @@ class Figures:
         return None
 
     def _incident(self, kind: str, what: str, off: tuple[ev.EndpointChange, ...], seq: int) -> ev.Incident:
-        fields = ", ".join(f"{c.subject or 'trial'} {c.field}: {c.old} -> {c.new}" for c in off[:5])
+        fields = ", ".join(
+            f"{c.subject or 'trial'} {c.field}: {c.old} -> {c.new}" for c in displayed(off[:5], self._engine.study)
+        )
         tail = ev.digest_of([c.model_dump() for c in off])[:16]
         effects = self._engine.effects(None)
         common = effects.common(f"incident/{'endpoints' if kind.startswith('un') else 'incremental'}/{seq}/{tail}")

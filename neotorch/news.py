@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
@@ -44,9 +44,9 @@ class News:
         self._trails: tuple[int, Mapping[str, NoticeTrail]] = (0, {})
         self._notices: tuple[Study | None, int, list[Notice]] = (None, 0, [])
 
-    def read(self, log: EventLog) -> News:
-        """Take in what is new."""
-        for row in log.read(after=self._upto):
+    def read(self, log: EventLog, *, known_at: datetime | None = None) -> News:
+        """Take in what is new, or what of it was known at an instant."""
+        for row in log.read(after=self._upto, known_at=known_at):
             self._upto = row.seq
             if row.event.subject is None:
                 self.rows.append(row)

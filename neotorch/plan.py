@@ -106,7 +106,7 @@ def endpoint_steps(state: PatientState, seen: int, derive: Callable[[], PatientE
         return
     position, values = max(r.seq for r in fresh), derive()
     if any(isinstance(r.event, ev.Pathology | ev.Surgery) for r in fresh):
-        yield Step(values.headline, "endpoint", f"{state.subject}/pcr/{position}", values.pcr.reason)
+        yield Step(values.headline, "endpoint", f"{state.subject}/pcr/{position}", values.pathology_why)
     if any(isinstance(r.event, ev.Progression | ev.Recurrence | ev.Death) for r in fresh):
         yield Step(values.efs_headline, "endpoint", f"{state.subject}/efs/{position}", values.efs.reason)
 
@@ -130,7 +130,7 @@ def query_steps(state: PatientState, duties: Duties) -> Iterable[Step]:
         trail_before = state.queries.get(finding.query)
         number = (trail_before.round if trail_before else 0) + 1
         word = "query" if number == 1 else "query again"
-        yield Step(f"{word}: {finding.title}", "raise", finding.query, str(finding.because), finding, round=number)
+        yield Step(f"{word}: {finding.name}", "raise", finding.query, str(finding.because), finding, round=number)
 
 
 def deviation_steps(state: PatientState, duties: Duties, study: Study, now: datetime) -> Iterable[Step]:

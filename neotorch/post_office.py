@@ -47,7 +47,7 @@ class PostOffice:
         }
         tell = {str(kind): roles for kind, roles in self.study.recipients.tell.items()}
         quiet = quiet_until(self.now, self.study, site) if self.settings.quiet_hours else None
-        digests = {c.name: self._next_digest(c.name, site) for c in self._collecting()}
+        digests = {c.name: self._next_digest(c.name) for c in self._collecting()}
         return Audience(tell, channels, quiet, digests, str(self.flood() or ""))
 
     def flood(self) -> Flood | None:
@@ -91,9 +91,11 @@ class PostOffice:
             if c.digest or (c.most_per_day is not None and self.news.sent[c.name, today] >= c.most_per_day)
         ]  # fmt: skip
 
-    def _next_digest(self, channel: str, site: str | None) -> datetime:
-        today, zone = self._today(site), self.study.site(site).time_zone
-        sent = any(key.startswith(f"digest/{channel}/{today}/") for key in self.news.trails)
+    def _next_digest(self, channel: str) -> datetime:
+        """Return when the channel's next digest goes out: one for all sites, on the days of the first."""
+        today, zone = self._today(None), self.study.sites[0].time_zone
+        copies = (delivery_key(f"digest/{channel}/{today}", role, channel) for role in self.study.recipients.roles)
+        sent = any(copy in self.news.trails for copy in copies)
         return next_digest(today, self.study.reminders.digest_hour, zone, self.now, sent_today=sent)
 
     def _today(self, site: str | None) -> date:

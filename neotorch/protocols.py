@@ -82,4 +82,6 @@ def read_definition(told: ev.ProtocolAmended) -> Study:
 
 
 def _about(rows: Iterable[ev.Recorded]) -> tuple[ev.Recorded, ...]:
-    return tuple(r for r in rows if isinstance(r.event, ev.ProtocolAmended | ev.AmendmentActivated))
+    return tuple(
+        r for r in rows if isinstance(r.event, ev.ProtocolAmended | ev.AmendmentActivated | ev.TrialRetraction)
+    )

@@ -7,10 +7,12 @@ claims and outcomes of notices included. Only the channels are not contacted: a 
 
 from __future__ import annotations
 
+import gc
 import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -68,9 +70,21 @@ def rehearse(
 
     batches = in_batches([d for d in dated if d.known_at <= until])
     many = share_of(settings, batches) if processes is None else processes
-    if many > 1 and (engine := play_shared(settings, batches, until, progress, many)):
-        return engine
-    return Rehearsal(settings, batches, progress).play(until)
+    with little_garbage():
+        if many > 1 and (engine := play_shared(settings, batches, until, progress, many)):
+            return engine
+        return Rehearsal(settings, batches, progress).play(until)
+
+
+@contextmanager
+def little_garbage() -> Iterator[None]:
+    """Look for garbage less often than usual: nearly all that a rehearsal makes is kept to its end."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from neotorch.domain import events as ev
 from neotorch.engine import Engine
-from neotorch.rehearsal import Batch, Progress, Rehearsal, RehearsalError, Turn
+from neotorch.rehearsal import Batch, Progress, Rehearsal, RehearsalError, Turn, little_garbage
 from neotorch.rules.post import flood
 from neotorch.settings import Settings
 
@@ -104,14 +104,15 @@ def _play(settings: Settings, batches: Sequence[Batch], until: datetime, end: Co
         rehearsal = Alone(settings, batches, lambda *_: None)
         said: list[Done] = []
         upto = 0
-        for turn in rehearsal.turns(until):
-            rows = rehearsal.log.read(after=upto)
-            if rows or isinstance(turn[2], int):
-                upto = rows[-1].seq if rows else upto
-                said.append((turn, [r.event for r in rows]))
-            if len(said) == AT_ONCE:
-                end.send(said)
-                said = []
+        with little_garbage():
+            for turn in rehearsal.turns(until):
+                rows = rehearsal.log.read(after=upto)
+                if rows or isinstance(turn[2], int):
+                    upto = rows[-1].seq if rows else upto
+                    said.append((turn, [r.event for r in rows]))
+                if len(said) == AT_ONCE:
+                    end.send(said)
+                    said = []
         end.send(said)
         end.send(None)
     except BaseException as error:  # noqa: BLE001 - whatever it was, it is told where it is heard

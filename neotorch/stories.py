@@ -96,7 +96,7 @@ def _deviations(state: PatientState, duties: Duties) -> str:
 
 
 def _endpoints(values: Sequence[Value]) -> str:
-    return _table(("endpoint", "value", "why"), [(v.label, v.text, v.reason) for v in values])
+    return _table(("endpoint", "value", "why"), [(v.label, *v.displayed) for v in values])
 
 
 def _timeline(state: PatientState) -> str:

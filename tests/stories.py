@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -43,7 +44,8 @@ MORNING, NOON, EVENING = "00:30", "12:00", "23:00"
 PARTS = {"story", "why", "facts", "expect", "days", "outage", "clock", "site", "reminders", "calendar", "amendment"}
 EXPECTED = {
     "day", "phase", "title", "awaits", "visits", "queries", "notices", "endpoints", "worklist", "done", "ages", "heard",
-    "about", "deviations", "traces", "asks", "sent_at", "told",
+    "about", "deviations", "traces", "asks", "sent_at", "told", "because",
+    "supersedes",
 }  # fmt: skip
 
 
@@ -285,6 +287,8 @@ def check(wanted: dict[str, Any], stage: Stage, state: PatientState, due: Duties
         "told": lambda: {v: reminders_of(v, day, stage) for v in wanted["told"]},
         "visits": lambda: visits_as(wanted["visits"], due),
         "endpoints": lambda: endpoints_as(wanted["endpoints"], trial),
+        "because": lambda: because_as(wanted["because"], trial),
+        "supersedes": lambda: supersedes_as(wanted["supersedes"], trial),
     }
     for name in ("queries", "notices", "worklist", "deviations"):
         if name in wanted:
@@ -295,6 +299,21 @@ def check(wanted: dict[str, Any], stage: Stage, state: PatientState, due: Duties
     found = {k: find[k]() for k in wanted}
     off = [f"{k}: expected {wanted[k]}, found {found[k]}" for k in wanted if found[k] != wanted[k]]
     assert not off, f"on {day} " + "; ".join(off)
+
+
+def because_as(wanted: dict[str, str], trial: Trial) -> dict[str, str]:
+    """The reasons of endpoint values; what is expected where that is part of it."""
+    reasons = {v.code: v.reason for v in trial.engine.patient_values(SUBJECT)}
+    return {code: words if words in reasons[code] else reasons[code] for code, words in wanted.items()}
+
+
+def supersedes_as(wanted: dict[str, list[str]], trial: Trial) -> dict[str, list[str]]:
+    """What reports replaced and how that reads, the newest first; what is expected where that is its beginning."""
+    found = {v.code: list(v.supersedes) for v in trial.engine.patient_values(SUBJECT)}
+    return {
+        code: [w if line.startswith(w) else line for w, line in zip_longest(lines, found[code], fillvalue="")]
+        for code, lines in wanted.items()
+    }
 
 
 def age_as(query: str, day: date, state: PatientState, stage: Stage) -> str:

@@ -35,6 +35,7 @@ COMMANDS = {
     "endpoints": ("endpoints:endpoints", "pCR, low RCB classes and event-free survival."),
     "rcb": ("rcb:command", "Residual Cancer Burden for a table of specimens."),
     "km": ("km:command", "Kaplan-Meier for a table of times and events."),
+    "export": ("export:app", "Write files: the report of the trial (HTML and PDF)."),
     "explain": ("views:explain", "Why: what stands behind a key."),
     "verify": ("verify:verify", "Check the whole log."),
     "doctor": ("doctor:doctor", "Check machine, data folder, log and notice channels."),

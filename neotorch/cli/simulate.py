@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
+import yaml
 from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt
 from cyclopts.validators import Number
@@ -23,9 +24,11 @@ from neotorch.engine import utc_now
 from neotorch.settings import load_settings, load_study
 from neotorch.simulation import STAGES, STUDY, Dated, stage_of
 from neotorch.simulation import simulate as make
+from neotorch.simulation.sites import with_sites
 
 MOST = 2000
 """Patients. Their codes have four digits at most."""
+MOST_SITES = 50
 
 
 def simulate(
@@ -35,6 +38,7 @@ def simulate(
     until: str | None = None,
     out: Path | None = None,
     summary: Annotated[bool, Parameter(negative="")] = False,
+    sites: Annotated[int | None, Parameter(validator=Number(gte=1, lte=MOST_SITES))] = None,
     amendment: Path | None = None,
     site: str | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -55,6 +59,9 @@ def simulate(
         The file to write; standard output if not given.
     summary: bool
         Print numbers per stage and kind of event instead of the events.
+    sites: int
+        How many sites the patients go to in turn. Where the study file has fewer, copies of its first one are added, and
+        a study file with them is put beside --out: the events are recorded under that one.
     amendment: Path
         An amended study file: show which visits, reminders, queries, deviations and endpoints would change for whom.
     site: str
@@ -67,16 +74,24 @@ def simulate(
 
         return show(amendment, site, json=json)
     if site is not None:
-        raise BadInput("goes with --amendment", "--site", "A synthetic trial has the sites of its study file.")
+        raise BadInput("goes with --amendment", "--site", "For a synthetic trial of several sites give --sites.")
     if json and not summary:
         raise BadInput("goes with --summary", "--json", "The events themselves are JSON Lines already.")
-    study = played_study()
+    own = played_study()
+    study = _at_sites(own, sites) if sites else own
+    if len(study.sites) > len(own.sites) and out is None and not summary:
+        raise BadInput("needs a file", "--sites", "Add --out: a study file with the further sites is put beside it.")
     today = local_date(utc_now(), study.sites[0].time_zone)
     last = _day(until, today) if until else today - timedelta(days=1)
     with err.status(f"making a trial of {patients} patients"):
         dated = make(study, patients=patients, seed=seed, until=last)
     if out is not None or not summary:
-        _write(dated, out)
+        _write("".join(d.fact.model_dump_json(exclude_none=True) + "\n" for d in dated), out)
+    if out is not None and len(study.sites) > len(own.sites):
+        file = out.with_name(f"{out.name}.study.yaml")
+        _write(yaml.safe_dump(study.definition, allow_unicode=True, sort_keys=False), file)
+        said = f"The study file with {len(study.sites)} sites is {file}: set NEOTORCH_STUDY_FILE to it to record them."
+        err.print(said, highlight=False, markup=False, soft_wrap=True)
     if summary:
         _summary(dated, study, last, as_json=json)
     elif out is not None:
@@ -100,6 +115,13 @@ def played_study() -> Study:
     return study
 
 
+def _at_sites(study: Study, count: int) -> Study:
+    try:
+        return with_sites(study, count)
+    except ValueError as error:
+        raise BadInput(str(error), "--sites", "Give at least as many.") from None
+
+
 def _day(text: str, today: date) -> date:
     todo = "Write the last day as YYYY-MM-DD, from 2000-01-01 to today."
     try:
@@ -111,9 +133,8 @@ def _day(text: str, today: date) -> date:
     return day
 
 
-def _write(dated: Sequence[Dated], path: Path | None) -> None:
-    """Write all lines; a file goes by another name until it is whole."""
-    data = "".join(d.fact.model_dump_json(exclude_none=True) + "\n" for d in dated)
+def _write(data: str, path: Path | None) -> None:
+    """Write all of it; a file goes by another name until it is whole."""
     if path is None:
         sys.stdout.write(data)
         return

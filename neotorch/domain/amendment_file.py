@@ -1,7 +1,8 @@
 """An amendment as a file: a study file that says only what it changes. Merged here with the version that it amends.
 
-Mappings are merged key by key, lists of things with a `code` thing by thing; anything else takes the place of what was
-there. `remove` names what goes, `after` says behind which visit a new one comes.
+Mappings are merged key by key (an explicit null takes a key away, as in RFC 7396), lists of things with a `code` thing by
+thing; anything else takes the place of what was there. `remove` names what goes, `after` says behind which visit a new one
+comes.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def _without(name: str, entries: Sequence[dict[str, Any]], codes: Sequence[str])
 
 def _merged(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
-        return old | {k: _merged(old.get(k), v) for k, v in new.items()}
+        both = old | {k: _merged(old.get(k), v) for k, v in new.items()}
+        return {k: v for k, v in both.items() if not (k in old and k in new and new[k] is None)}
     return new
 
 

@@ -60,6 +60,18 @@ class RcbDefinition(Sourced):
         return " or ".join(self.classes)
 
 
+class PathologyPath(Sourced):
+    """Which of several final reports on one specimen counts, and when they have to be adjudicated.
+
+    A final adjudication counts before all others. Without one the report of `reference_read` counts, also where the other
+    read differs and an adjudication is still awaited; with `central` the local one as long as there is no central one.
+    """
+
+    reference_read: Literal["local", "central"]
+    adjudicate_when: list[Literal["rcb_class", "pcr"]]
+    """In what the final local and the final central read of one side must not differ without being adjudicated."""
+
+
 class EfsDefinition(Sourced):
     """Event-free survival."""
 
@@ -192,12 +204,19 @@ class Endpoints(Model):
     pcr: PcrDefinition
     rcb01: RcbDefinition
     efs: EfsDefinition
+    pathology: PathologyPath | None = None
+    """Left out: the local read counts unless it was adjudicated, and nothing has to be."""
     dfi: EfsMap | None = None
     """Disease-free interval, from the first operation: which findings end it."""
     monitoring: Monitoring = Monitoring()
     subgroups: list[Subgroup] = []
     alpha_split: str
     """What is said beside two primary endpoints without a stated split of alpha."""
+
+    @property
+    def reference_read(self) -> Literal["local", "central"]:
+        """The read that counts unless there is an adjudication."""
+        return self.pathology.reference_read if self.pathology else "local"
 
     @model_validator(mode="after")
     def _tested(self) -> Self:

@@ -7,6 +7,7 @@ safety or well-being. A kind or a visit with `counts: false` is not looked at. D
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -48,8 +49,11 @@ class VisitRule(Rule):
 
     def at(self, visit: str) -> Self:
         """Return the rule as it is at a visit."""
-        own = self.visits.get(visit)
-        return self.model_copy(update=own.model_dump(exclude_unset=True)) if own else self
+        return self._at.get(visit, self)
+
+    @cached_property
+    def _at(self) -> dict[str, Self]:
+        return {v: self.model_copy(update=own.model_dump(exclude_unset=True)) for v, own in self.visits.items()}
 
 
 class WindowOwn(VisitOwn):

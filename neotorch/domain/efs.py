@@ -207,6 +207,8 @@ def survival_conflicts(facts: Sequence[ev.AnyFact], alive: AliveItem) -> tuple[S
 
     Most of them are events that were told by the way and would be missing from the analysis without a word.
     """
+    form = alive[0] if alive else None  # the other forms, most of what is on record, say nothing of it
+    facts = [f for f in facts if not isinstance(f, ev.FormReceived) or f.form == form]
     found = (*_free_after_recurrence(facts), *_death_not_recorded(facts, alive), *_disease_not_recorded(facts))
     first: dict[str, SurvivalConflict] = {}
     for conflict in found:

@@ -554,6 +554,13 @@ class AmendmentActivated(TrialFact):
     site: Code
 
 
+class TrialRetraction(TrialFact):
+    """Takes back an absence or an activation that was recorded by mistake, as if it had not been. Needs `reason`."""
+
+    type: Literal["trial_retraction"] = "trial_retraction"
+    retracts: EventId
+
+
 # ── effects ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -703,7 +710,7 @@ AnyFact = Union[
     Contact, Death, Withdrawal, LostToFollowUp, QueryAnswered, QueryOpened, QueryResolved,
     UnscheduledVisit, VisitBooked, VisitWaived, NoticeSeen, Snoozed, DeviationAcknowledged, Reconsent, Retraction,
 ]  # fmt: skip
-AnyTrialFact = Union[Absence, NoticesReleased, ProtocolAmended, AmendmentActivated]
+AnyTrialFact = Union[Absence, NoticesReleased, ProtocolAmended, AmendmentActivated, TrialRetraction]
 AnyEffect = Union[
     NoticeClaimed, NoticeSent, NoticeFailed, QueryRaised, QueryClosed, DeviationFound, DeviationWithdrawn,
     EndpointsRecalculated, BoundaryCrossed, BoundaryWithdrawn, Incident,

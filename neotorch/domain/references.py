@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def check_references(study: Study) -> None:
     """MisfitError with all names that lead nowhere and all dates that cannot be, each with its place and the way out."""
     found = [
-        *_twice(study), *_cycles(study), *_visits(study), *_ladders(study), *_roles(study), *_every_language(study),
+        *_twice(study), *_cycles(study), *_visits(study), *_ladders(study), *_roles(study), *_blind(study), *_every_language(study),
         *check_items(study), *check_deviations(study), *endpoints_collected(study),
         *(check_safety(study.safety, study) if study.safety else ()), *_circle(study),
     ]  # fmt: skip
@@ -227,9 +227,30 @@ def _roles(study: Study) -> Iterator[Misfit]:
     ]  # fmt: skip
     named += [(("queries", "escalate", n, "roles"), e.roles) for n, e in enumerate(study.queries.escalate)]
     named.append((("queries", "asked_by"), study.queries.asked_by))
+    for what, read in study.recipients.reads.items():
+        named += [(("recipients", "reads", what, k), getattr(read, k)) for k in ("asked", "blind")]
     for where, roles in named:
         for role in roles:
             yield from unknown(where, "role", role, study.recipients.roles, "recipients.roles")
+
+
+def _blind(study: Study) -> Iterator[Misfit]:
+    """Nobody is asked about, or told the endpoints of, a read that they are blind to."""
+    people, path = study.recipients, study.endpoints.pathology
+    for name, read in people.reads.items():
+        if both := [r for r in read.asked if r in read.blind]:
+            what = f"{both[0]} is to answer for the {name} read and blind to it"
+            yield Misfit(("recipients", "reads", name, "asked"), what, "name somebody else in one of the two")
+    counting = ("local", "central") if study.endpoints.reference_read == "central" else ("local",)
+    for kind in ("endpoint", "incident"):
+        for read_name in counting:
+            if found := [r for r in people.tell[kind] if r in people.read(read_name).blind]:
+                what = f"{found[0]} is blind to the {read_name} read, and endpoint values rest on it"
+                yield Misfit(("recipients", "tell", kind), what, "tell somebody else, or do not blind the role")
+    if path and path.adjudicate_when and not people.read("adjudication").asked:
+        what = "reads that differ have to be adjudicated, and nobody is named who does"
+        todo = "name the roles under recipients.reads.adjudication.asked, or leave adjudicate_when empty"
+        yield Misfit(("endpoints", "pathology", "adjudicate_when"), what, todo)
 
 
 def _every_language(study: Study) -> Iterator[Misfit]:

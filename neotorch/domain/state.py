@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Literal, TypeVar
 
 from neotorch.domain import events as ev
@@ -224,7 +225,7 @@ class PatientState:
 
     @cached_property
     def _arrived(self) -> list[ev.Recorded]:
-        return sorted(self.learnt.values(), key=lambda r: r.seq)
+        return sorted(self.learnt.values(), key=attrgetter("seq"))
 
 
 def _same(one: object, other: object) -> bool:
@@ -247,9 +248,12 @@ def fold(recorded: Iterable[ev.Recorded], subject: str) -> PatientState:
     )  # fmt: skip
 
 
+_PLACE = attrgetter("occurred", "rank", "id")
+
+
 def in_order(rows: Iterable[ev.Recorded]) -> list[ev.AnyLogged]:
     """Return the events in clinical order."""
-    return sorted((r.event for r in rows), key=lambda e: (e.occurred, e.rank, e.id))
+    return sorted((r.event for r in rows), key=_PLACE)
 
 
 def state_of(
@@ -474,6 +478,7 @@ class Draft:
                 | ev.NewTherapy() | ev.Retraction() | ev.EndpointsRecalculated() | ev.Incident()
                 | ev.BoundaryCrossed() | ev.BoundaryWithdrawn()
                 | ev.Absence() | ev.NoticesReleased() | ev.ProtocolAmended() | ev.AmendmentActivated()
+                | ev.TrialRetraction()
             ):  # fmt: skip
                 pass  # read from the facts where needed, or about the trial
 

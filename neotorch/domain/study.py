@@ -340,11 +340,33 @@ AS_BEFORE: dict[str, tuple[str, ...]] = {
 """Kinds that a study file may leave out: told to those who are told these."""
 
 
+class Read(Model):
+    """Who has to do with one read of the specimen, and who must not learn of it before it is adjudicated."""
+
+    asked: list[Code] = []
+    """Who answers queries about it; for `adjudication`, who adjudicates. Left out: whoever is told of queries."""
+    blind: list[Code] = []
+    """Whoever is told of queries or endpoints and yet may not learn what it says."""
+    shown: bool = True
+    """Whether run names, task messages, worklists and artifacts may say what it says."""
+
+
 class Recipients(Sourced):
     """Who is told what: kind of notice -> roles."""
 
     roles: dict[Code, Words]
     tell: dict[Told, list[Code]]
+    reads: dict[Literal["local", "central", "adjudication"], Read] = {}
+    """Read of the specimen -> who has to do with it."""
+
+    def read(self, name: str) -> Read:
+        """Return who has to do with a read; one that is not named is nobody's in particular and open to all."""
+        return self.reads.get(name, Read())  # type: ignore[call-overload, no-any-return]
+
+    def asked_about(self, read: str) -> tuple[str, ...]:
+        """Return the roles that are asked about a read."""
+        rule = self.read(read)
+        return tuple(r for r in rule.asked or self.tell["query"] if r not in rule.blind)
 
     @field_validator("tell", mode="before")
     @classmethod

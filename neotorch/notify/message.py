@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from neotorch.domain.dates import parse_date, parse_instant
@@ -64,7 +64,13 @@ class Message:
 
     subject: str
     text: str
-    html: str
+    page: Mapping[str, Any] = field(repr=False)
+    """What the templates lay out."""
+
+    @cached_property
+    def html(self) -> str:
+        """The same as a page, for channels that take one."""
+        return _templates().get_template("notice.html").render(self.page)
 
 
 # ── what may stand in a notice ────────────────────────────────────────────────────────────────────────────────────
@@ -231,8 +237,8 @@ def render(notice: Notice) -> Message:
         raise NoticeError(
             f"the field {missing[1] if missing else '?'} is missing", where, "give it with the notice's data"
         ) from None
-    text, html = (templates.get_template(f"notice.{kind}").render(page) for kind in ("txt", "html"))
-    return Message(subject, text.strip() + "\n", html)
+    text = templates.get_template("notice.txt").render(page)
+    return Message(subject, text.strip() + "\n", page)
 
 
 @cache

@@ -11,7 +11,14 @@ from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import ENDED, Journey, PatientState
 from neotorch.domain.study import Study
 from neotorch.rules.clocks import Clock, clock_notices, clock_wakes, sae_clocks
-from neotorch.rules.consistency import contradictions, doses_without_labs, lost_appointments, reconsents
+from neotorch.rules.consistency import (
+    adjudications,
+    contradictions,
+    doses_without_labs,
+    lost_appointments,
+    reconsents,
+    routed,
+)
 from neotorch.rules.departures import Deviation
 from neotorch.rules.deviations import departures, turning_days
 from neotorch.rules.gates import Gate, dose_gates, surgery_gate
@@ -122,10 +129,11 @@ def _by_facts(
 def _asked(state: PatientState, study: Study, plans: tuple[VisitPlan, ...], phase: Journey) -> tuple[Finding, ...]:
     """Return what a site has to answer whatever day it is; of the plans only what was held counts."""
     missing = () if phase == "screen_failure" else missing_items(state, study, plans)
-    return (
-        *contradictions(state, study), *missing, *doses_without_labs(state, study, plans, missing),
-        *asked_by_people(state, study),
+    found = (
+        *contradictions(state, study), *adjudications(state, study), *missing,
+        *doses_without_labs(state, study, plans, missing), *asked_by_people(state, study),
     )  # fmt: skip
+    return tuple(routed(f, study) for f in found)
 
 
 def _gates(state: PatientState, study: Study, today: date) -> tuple[Gate, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from hashlib import sha256
@@ -15,8 +15,9 @@ from neotorch.domain.pcr import agreement
 from neotorch.domain.rcb import rcb_of
 from neotorch.domain.recist import Assessment, assessments, contradiction
 from neotorch.domain.state import ENDED, PatientState, Problem
-from neotorch.domain.study import Study
+from neotorch.domain.study import Read, Study
 from neotorch.rules.missing import Finding, fresh_for
+from neotorch.rules.reads import awaits_adjudication, differences, read_problems, sides
 from neotorch.rules.schedule import Because, VisitPlan, journey
 
 OVER = frozenset({"held", "missed", "waived", "not_expected"})
@@ -25,11 +26,7 @@ OVER = frozenset({"held", "missed", "waived", "not_expected"})
 def contradictions(state: PatientState, study: Study) -> tuple[Finding, ...]:
     """Return one finding per kind of contradiction and place, asked at once."""
     found = [_finding(state, study, None, "history", p) for p in history_problems(state)]
-    newest = {(r.read, r.side): r for r in state.pathologies}  # a newer report answers for the one before it
-    for report in newest.values():
-        place = _place(report, study)
-        problems = [*agreement(report), *((f"rcb-{p.code}", p.text) for p in rcb_of(report).problems)]
-        found += [_finding(state, study, place, "pathology", Problem(c, t, (report.id,))) for c, t in problems]
+    found += of_reports(state, study)
     alive = study.checks.alive
     found += [
         _finding(state, study, None, "survival", Problem(c.code, c.text, c.event_ids))
@@ -37,6 +34,61 @@ def contradictions(state: PatientState, study: Study) -> tuple[Finding, ...]:
     ]
     found += imaging_findings(state, study)
     return tuple({f.query: f for f in found}.values())
+
+
+def of_reports(state: PatientState, study: Study) -> Iterator[Finding]:
+    """Yield what the newest report of each read says against itself or another; of two breasts in one finding."""
+    asked: dict[tuple[str, str], list[tuple[ev.Pathology, str, tuple[str, ...]]]] = {}
+    known = sides(state)
+    for side in known:
+        for report in side.newest:
+            problems = [*agreement(report), *((f"rcb-{p.code}", p.text) for p in rcb_of(report).problems)]
+            for code, text in problems:
+                asked.setdefault((report.read, code), []).append((report, text, (report.id,)))
+    for report, problem in read_problems(known):
+        asked.setdefault((report.read, problem.code), []).append((report, problem.text, problem.event_ids))
+    for (_, code), said in asked.items():
+        text = "; ".join(f"{r.side}: {words}" if r.side and len(known) > 1 else words for r, words, _ in said)
+        ids = tuple(dict.fromkeys(i for _, _, each in said for i in each))
+        report = said[0][0]
+        finding = _finding(state, study, _place(report, study), "pathology", Problem(code, text, ids))
+        yield replace(finding, read=report.read)
+
+
+def adjudications(state: PatientState, study: Study) -> Iterator[Finding]:
+    """Yield one finding per side whose final local and central read differ in what has to be adjudicated, until it is."""
+    for side in sides(state):
+        if not awaits_adjudication(side, study.endpoints):
+            continue
+        ids = (side.final["local"].id, side.final["central"].id)
+        where = f"/{side.side}" if side.side else ""
+        said = ", ".join(f"{d.what} {d.local} / {d.central}" for d in differences(side, study.endpoints))
+        because = Because("pathology.adjudication", study.version, event_ids=ids, detail="the two reads differ")
+        opens = max(_learnt_on(i, state, study) for i in ids)
+        title = f"adjudication of the {side.side} breast" if side.side else "adjudication"
+        yield Finding(
+            f"{state.subject}/ADJUDICATION{where}", "adjudication", None, ("adjudication",), title, because, opens,
+            read="central", roles=study.recipients.asked_about("adjudication"),
+            withheld=f"local / central: {said}",
+        )  # fmt: skip
+
+
+def routed(finding: Finding, study: Study) -> Finding:
+    """Return a finding about one read of the specimen with whom it is for; of one that is not shown, without what it says."""
+    form = study.form_by_code.get(finding.form or "")
+    read = finding.read or (form.where.get("read", "local") if form and form.event == "pathology" else None)
+    if read is None or finding.roles is not None:
+        return finding
+    rule = study.recipients.read(read)
+    found = replace(finding, read=read, roles=study.recipients.asked_about(read) if rule != Read() else None)
+    if rule.shown:
+        return found
+    place = f" at {finding.visit}" if finding.visit else ""
+    hidden = f"a question on the {read} read, which is blinded"
+    return replace(
+        found, public=f"question on the {read} read{place}", withheld=f"{finding.title}: {finding.because.detail}",
+        because=replace(finding.because, detail=hidden),
+    )  # fmt: skip
 
 
 def _place(report: ev.Pathology, study: Study) -> str:
@@ -48,7 +100,7 @@ def _place(report: ev.Pathology, study: Study) -> str:
 def imaging_findings(state: PatientState, study: Study) -> list[Finding]:
     """Return what the sums of target lesions say before surgery and the rest of the record does not."""
     operated = state.surgery.occurred if state.surgery else date.max
-    scans = {f.id: f for f in state.facts if isinstance(f, ev.Imaging) and f.occurred <= operated}
+    scans = {f.id: f for f in state.of_type("imaging") if isinstance(f, ev.Imaging) and f.occurred <= operated}
     found: list[Finding] = []
     before = date.min  # the last timepoint without progressive disease: what was decided since then counts
     for told in assessments(tuple(scans.values()), state.first_dose):

@@ -19,7 +19,7 @@ ELSEWHERE = frozenset({"gate.dose.cycle", "gate.dose.delay"})
 def cycle_delays(chart: Chart) -> Iterator[Deviation]:
     """Day 1 of a cycle later than the protocol lets it be put off to, given or still awaited."""
     for plan in chart.plans.values():
-        limit = too_long(plan, chart)
+        limit = too_long(plan, chart) if plan.visit.cycle else None
         if limit is None:
             continue
         planned, latest, ids = limit

@@ -26,6 +26,19 @@ class Finding:
     """The form whose items are asked for, where it is one."""
     held_on: date | None = None
     """The day of the visit at which it was due."""
+    read: str | None = None
+    """The read of the specimen that it is about; who may not learn of that is not told of this."""
+    roles: tuple[str, ...] | None = None
+    """Whom it is for, in place of those who are told of queries."""
+    public: str = ""
+    """The title that run names, task messages and worklists may say, where it is another."""
+    withheld: str = ""
+    """Why, in words that only `explain` says."""
+
+    @property
+    def name(self) -> str:
+        """The title as anybody may read it."""
+        return self.public or self.title
 
 
 def missing_items(state: PatientState, study: Study, plans: tuple[VisitPlan, ...]) -> tuple[Finding, ...]:
@@ -41,7 +54,8 @@ def missing_items(state: PatientState, study: Study, plans: tuple[VisitPlan, ...
 
 def _form(plan: VisitPlan, due: Due, form: Form, state: PatientState, study: Study) -> list[Finding]:
     wanted, parts = due.items or form.items, state.forms.get((plan.code, form.code), ())
-    left = [i for i in wanted if not any(i in p.items for p in parts)]
+    named = parts[0].items if len(parts) == 1 else {i for p in parts for i in p.items}
+    left = [i for i in wanted if i not in named]
     if not left and due.within_days is None:
         return []
     sources = _sources(plan, form, state)

@@ -36,10 +36,10 @@ class Flood:
 
 
 def effective(facts: Iterable[ev.AnyTrialFact]) -> list[ev.AnyTrialFact]:
-    """Return the facts that no other one corrects, as they happened."""
+    """Return the facts that no other one corrects or takes back, as they happened."""
     every = sorted(facts, key=lambda f: (f.occurred, f.id))
-    corrected = {f.corrects for f in every}
-    return [f for f in every if f.id not in corrected]
+    gone = {f.retracts if isinstance(f, ev.TrialRetraction) else f.corrects for f in every}
+    return [f for f in every if f.id not in gone and not isinstance(f, ev.TrialRetraction)]
 
 
 def deputies(facts: Iterable[ev.AnyTrialFact], today: date) -> dict[str, str]:
@@ -56,9 +56,9 @@ def deputies(facts: Iterable[ev.AnyTrialFact], today: date) -> dict[str, str]:
 
 
 def next_digest(today: date, hour: int, zone: str, now: datetime, *, sent_today: bool) -> datetime:
-    """Return when the next digest of a channel goes out."""
+    """Return when the next digest of a channel goes out; at its very hour the next day's, should this one not come."""
     at = at_hour(today, hour, zone)
-    return at_hour(today + timedelta(1), hour, zone) if sent_today or now > at else at
+    return at_hour(today + timedelta(1), hour, zone) if sent_today or now >= at else at
 
 
 def flood(

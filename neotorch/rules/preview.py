@@ -40,7 +40,7 @@ def changes(state: PatientState, before: Study, after: Study, now: datetime) -> 
     pairs: Iterator[tuple[What, Mapping[str, str], Mapping[str, str]]] = iter((
         ("visit", _visits(old), _visits(new)),
         ("reminder", _reminders(old, before, state, today), _reminders(new, after, state, today)),
-        ("query", {f.query: f.title for f in old.findings}, {f.query: f.title for f in new.findings}),
+        ("query", {f.query: f.name for f in old.findings}, {f.query: f.name for f in new.findings}),
         (
             "deviation",
             {d.key: f"{d.grade}: {d.title}" for d in old.deviations},

@@ -130,7 +130,8 @@ class _Open:
             data["age_days"] = (local_date(self.now, self.zone) - self.raised).days
         if finding.kind == MANUAL:
             data["query"] = finding.query
-        title = f"{words.get(state, state)}: {finding.title}"
+        title = f"{words.get(state, state)}: {finding.name}"
+        roles = finding.roles if roles is None else roles
         return Notice(f"{finding.query}/{what}", "query", title, finding.because, data, roles=roles)
 
 
@@ -188,7 +189,7 @@ def _most(query: _Open) -> int:
 def _escalated(query: _Open) -> list[Notice]:
     """Return the newest level that has come for each role."""
     told: list[Notice] = []
-    covered: set[str] = set()
+    covered = set(query.study.recipients.read(query.finding.read).blind) if query.finding.read else set()
     for level in reversed(query.study.queries.escalate):
         day = query.raised + timedelta(level.after_days)
         if not query.came(day) or (query.seen and query.working(day) <= query.seen):

@@ -7,16 +7,17 @@ visit that still matters, and none for what was held, moved or has lapsed.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from neotorch.domain.calendar import Window, at_hour
-from neotorch.domain.state import PatientState
+from neotorch.domain.calendar import Window, at_hour, local_date
+from neotorch.domain.state import ENDED, PatientState
 from neotorch.domain.study import Rung, Says, Site, Study
 from neotorch.domain.workdays import shifted
 from neotorch.rules.notices import Notice
-from neotorch.rules.schedule import VisitPlan
-from neotorch.rules.wording import coded
+from neotorch.rules.schedule import Because, VisitPlan, journey
+from neotorch.rules.wording import coded, visit_title
 
 REMINDED: frozenset[str] = frozenset({"planned", "open", "due", "late", "overdue"})
 _DATED = re.compile(r"^(?P<rung>[a-z][a-z0-9-]*)/(?P<day>\d{4}-\d{2}-\d{2})(\.\d+)?(/(?P<role>[^/]+)/[^/]+)?$")
@@ -64,7 +65,61 @@ def reminders(
             due.append(moved)
         if raised:
             due.append(_reminder(state, study, plan, raised[-1], said))
-    return due, later
+    return [*due, *_gone(state, study, plans, now)], later
+
+
+VANISHED: frozenset[str] = frozenset({"waiting", "not_expected"})
+
+
+def _gone(state: PatientState, study: Study, plans: tuple[VisitPlan, ...], now: datetime) -> Iterator[Notice]:
+    """Yield a notice per visit that somebody was told or gave a day for, not over yet, and that is not planned any more.
+
+    Its anchor was taken back, the course went another way, or the version that holds now has no such visit. Where the
+    journey itself has ended, that is what is told.
+    """
+    if journey(state, study) in ENDED:
+        return
+    today = local_date(now, study.site(state.site).time_zone)
+    standing = {p.code: p for p in plans}
+    for code in dict.fromkeys((*state.notices_about, *state.booked)):
+        plan = standing.get(code)
+        if plan and plan.status not in VANISHED:
+            continue
+        said = _said(state, code) or (_appointed(state, code) if plan or code in study.older else None)
+        if said and said.target + _leeway(code, study) >= today:
+            yield _no_longer(state, study, code, plan.because if plan else not_planned(study), said)
+
+
+def _appointed(state: PatientState, code: str) -> _Said | None:
+    """Return the day that the site gave the patient, as if it had been told."""
+    booking = state.booked.get(code)
+    return _Said("", booking.appointment, None, frozenset(), frozenset()) if booking else None
+
+
+def _leeway(code: str, study: Study) -> timedelta:
+    """How long after its target a visit could have been held within its window."""
+    visit = study.rules_of(code).visit_by_code.get(code)
+    return timedelta(max((t.window_days_after for t in visit.timing), default=0) if visit else 0)
+
+
+def not_planned(study: Study) -> Because:
+    """Return why a visit that there was is in no plan: an amendment removed it, or what added it was taken back."""
+    return Because("visit.removed", study.version, detail=f"version {study.version} plans no such visit")
+
+
+def _no_longer(state: PatientState, study: Study, code: str, because: Because, said: _Said) -> Notice:
+    times = sum(1 for k in said.keys if "/gone/" in k)
+    key = said.key if said.gone else f"{state.subject}/{code}/gone/{said.target}{f'.{times + 1}' if times else ''}"
+    data = {
+        "subject": state.subject, "visit": code, "moved_from": said.target, "explain": f"{state.subject}/{code}",
+        "visit_label": visit_title(code, study.rules_of(code)) or {"en": code, "zh": code},
+    }  # fmt: skip
+    return Notice(key, "moved", f"{code} no longer planned", because, data, roles=_told_before(study, said))
+
+
+def _told_before(study: Study, said: _Said) -> tuple[str, ...]:
+    """Return who is told of a moved day: who is listed, and whoever was told the old one."""
+    return tuple(dict.fromkeys((*study.recipients.tell["moved"], *sorted(said.roles))))
 
 
 def _moments(state: PatientState, study: Study, plan: VisitPlan, span: Window) -> list[tuple[datetime, Rung]]:
@@ -113,6 +168,11 @@ class _Said:
     """Keys of all that was told."""
     roles: frozenset[str]
 
+    @property
+    def gone(self) -> bool:
+        """Whether it was told that the visit is not planned any more; `target` is the day it had been."""
+        return "/gone/" in self.key
+
 
 def _said(state: PatientState, visit: str) -> _Said | None:
     prefix = f"{state.subject}/{visit}/"
@@ -142,7 +202,7 @@ def _stale(reminder: Notice, said: _Said | None) -> bool:
     """Whether it went out before another day was told: it would not go out again, so `moved` takes its place."""
     if said is None or reminder.key not in said.keys:
         return False
-    return _target(reminder.key) != said.target or "/moved/" in said.key
+    return _target(reminder.key) != said.target or "/moved/" in said.key or said.gone
 
 
 def _visit_data(state: PatientState, study: Study, plan: VisitPlan) -> dict[str, object]:
@@ -184,7 +244,7 @@ def _moved(state: PatientState, study: Study, plan: VisitPlan, said: _Said | Non
     key = f"{state.subject}/{plan.code}/moved/{target}"
     if said is None:
         return None
-    if said.target == target:
+    if said.target == target and not said.gone:
         if not said.key.startswith(key) or said.before is None:
             return None
         key, before = said.key, said.before
@@ -192,8 +252,7 @@ def _moved(state: PatientState, study: Study, plan: VisitPlan, said: _Said | Non
         times = sum(1 for k in said.keys if k.startswith(key))
         key, before = f"{key}.{times + 1}" if times else key, said.target
     data = _visit_data(state, study, plan) | {"moved_from": before}
-    roles = tuple(dict.fromkeys((*study.recipients.tell["moved"], *sorted(said.roles))))
-    return Notice(key, "moved", f"{plan.code} moved", plan.because, data, roles=roles)
+    return Notice(key, "moved", f"{plan.code} moved", plan.because, data, roles=_told_before(study, said))
 
 
 def rungs(state: PatientState, study: Study, plan: VisitPlan) -> list[tuple[datetime, Rung]]:
@@ -202,12 +261,15 @@ def rungs(state: PatientState, study: Study, plan: VisitPlan) -> list[tuple[date
 
 
 def rung_of(key: str) -> tuple[str, str, date] | None:
-    """Return (key of the visit, name of the rung, the day it tells of) of a reminder's key; None if it is none."""
+    """Return (key of the visit, name of the rung, the day it tells of) of a reminder's key; None if it is none.
+
+    What tells that a visit moved or is gone has `moved` or `gone` for its rung, and may tell of a day again.
+    """
     visit, _, rest = key.rpartition("/")
     visit, _, rung = visit.rpartition("/")
     if not visit or not _DATED.match(f"{rung}/{rest}"):
         return None
     try:
-        return visit, rung, date.fromisoformat(rest)
-    except ValueError:  # no such day, or the second time that a day was told of
+        return visit, rung, date.fromisoformat(rest.partition(".")[0] if rung in ("moved", "gone") else rest)
+    except ValueError:  # no such day, or a reminder that would tell a day for the second time
         return None

@@ -9,6 +9,7 @@ from neotorch.domain.growth import grown_notices
 from neotorch.domain.state import NoticeTrail
 from neotorch.domain.study import Study
 from neotorch.rules.endpoints.monitoring import crossing_key
+from neotorch.rules.endpoints.values import HIDDEN
 from neotorch.rules.notices import Notice
 from neotorch.rules.schedule import Because
 from neotorch.rules.wording import boundary_words
@@ -47,6 +48,20 @@ def _boundary_notice(event: ev.BoundaryCrossed | ev.BoundaryWithdrawn, because: 
     }  # fmt: skip
     title = f"notice: boundary {event.rule} at {event.n} {'crossed' if on else 'no longer crossed'}"
     return Notice(f"{event.id}/told", "boundary", title, because, data)
+
+
+OF_PATHOLOGY = ("pcr", "rcb", "rcb01")
+
+
+def displayed(changes: Iterable[ev.EndpointChange], study: Study) -> Iterable[ev.EndpointChange]:
+    """Yield changes as artifacts and incidents may say them: no value while the read that counts may not be shown."""
+    shown = study.recipients.read(study.endpoints.reference_read).shown
+    for change in changes:
+        if shown or change.field.partition(".")[0] not in OF_PATHOLOGY:
+            yield change
+        else:
+            hidden = {name: HIDDEN for name in ("old", "new") if getattr(change, name) is not None}
+            yield change.model_copy(update=hidden)
 
 
 def apply_changes(values: dict[str, str], changes: Iterable[ev.EndpointChange]) -> None:

@@ -68,6 +68,24 @@ def _version(fact: ev.AnyTrialFact, earlier: Sequence[ev.AnyTrialFact], study: S
             yield from _adoption(fact, [study.version, *adopted], study)
         case ev.AmendmentActivated():
             yield from _activation(fact, adopted, earlier, today)
+        case ev.TrialRetraction():
+            yield from _retraction(fact, earlier)
+
+
+def _retraction(fact: ev.TrialRetraction, earlier: Sequence[ev.AnyTrialFact]) -> Iterator[Refusal]:
+    if not fact.reason:
+        yield Refusal("reason", "taking a fact back needs a reason", "say why in `reason` (ICH E6(R3) 4.2.4)")
+    open_to_it = {f.id: f for f in earlier if isinstance(f, ev.Absence | ev.AmendmentActivated)}
+    target = open_to_it.get(fact.retracts)
+    if target is None:
+        todo = f"name one of {', '.join(open_to_it) or 'none so far'}"
+        yield Refusal("retracts", f"{fact.retracts!r} is no absence or activation in force", todo)
+    for later in (
+        f for f in earlier if isinstance(f, ev.AmendmentActivated) and isinstance(target, ev.AmendmentActivated)
+    ):
+        if later.site == target.site and number(later.version) > number(target.version):  # type: ignore[union-attr]
+            what = f"{later.version} came into force at {later.site} after it"
+            yield Refusal("retracts", what, f"take back {later.id} first")
 
 
 def _adoption(fact: ev.ProtocolAmended, versions: Sequence[str], study: Study) -> Iterator[Refusal]:

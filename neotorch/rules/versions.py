@@ -43,9 +43,14 @@ class Versions:
     @cached_property
     def positions(self) -> Mapping[str, int]:
         """Site -> log position of the newest word about what is in force there: its patients' journeys look then."""
-        told = [(r.seq, r.event) for r in self.rows if isinstance(r.event, ev.AmendmentActivated)]
-        site_of = {event.id: event.site for _, event in told}
-        return {s: seq for seq, e in told for s in (site_of.get(e.corrects or ""), e.site) if s}
+        site_of: dict[str, str] = {}
+        found: dict[str, int] = {}
+        for row in self.rows:
+            if isinstance(row.event, ev.AmendmentActivated):
+                site_of[row.event.id] = row.event.site
+            before = row.event.retracts if isinstance(row.event, ev.TrialRetraction) else row.event.corrects
+            found |= {site_of[i]: row.seq for i in (before, row.event.id) if i in site_of}
+        return found
 
     @cached_property
     def newest(self) -> Study:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from neotorch.domain.calendar import local_date
 from neotorch.domain.state import NoticeTrail, PatientState
@@ -51,12 +52,13 @@ def obligations(
     state: PatientState, duties: Duties, study: Study, audience: Audience, now: datetime
 ) -> tuple[Obligation, ...]:
     """Return one patient's open matters: visits to hold, deviations and queries to answer, notices that are stuck."""
+    zone = study.site(state.site).time_zone
     lines = [
         *_reports(duties, state),
         *_visits(state, duties),
         *_deviations(state, duties),
-        *_queries(state, duties, study, local_date(now, study.site(state.site).time_zone)),
-        *stuck(state, list(duties.notices), state.notices, audience, now),
+        *_queries(state, duties, study, local_date(now, zone)),
+        *stuck(state, list(duties.notices), state.notices, audience, now, zone),
     ]
     return tuple(sorted(lines, key=urgency))
 
@@ -93,7 +95,7 @@ def _queries(state: PatientState, duties: Duties, study: Study, today: date) -> 
     for query, finding in {f.query: f for f in duties.findings}.items():
         trail = state.queries.get(query)
         asked = local_date(trail.raised_at[trail.round], zone) if trail and trail.open else finding.opens_on
-        words = [finding.title]
+        words = [finding.name]
         if trail and trail.open and (days := age_of(trail, zone, today)):
             words.append(f"open for {days} d")
         if answers_of(query, state):
@@ -119,11 +121,14 @@ def held_back(flood: Flood) -> Obligation:
     return Obligation("trial/flood", "notice", "undelivered", "", None, flood.what, flood.day, None, str(flood))
 
 
-def stuck(
+def stuck(  # noqa: PLR0917 - all of them are what a delivery hangs on
     state: PatientState | None, notices: list[Notice], trails: Mapping[str, NoticeTrail],
-    audience: Audience, now: datetime,
+    audience: Audience, now: datetime, zone: str,
 ) -> Iterable[Obligation]:  # fmt: skip
-    """Yield the notices that are due and did not get through, or of which nobody can say whether they did."""
+    """Yield the notices that are due and did not get through, or of which nobody can say whether they did.
+
+    Days and times are those of `zone`.
+    """
     for notice in notices:
         for role, channel in audience.of(notice):
             key = delivery_key(notice.key, role, channel)
@@ -131,9 +136,9 @@ def stuck(
             view = outlook(trail, notice.kind, now)
             why = view.why or (trail.failed[max(trail.failed)].error if trail and trail.failed else "")
             if trail and view.verdict != "done" and why:  # also where the next attempt is due and nobody makes it
-                again = f"; tried again at {view.until:%Y-%m-%d %H:%M} UTC" if view.until else ""
+                again = f"; tried again at {view.until.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}" if view.until else ""
                 yield Obligation(
                     key, "notice", "undelivered", state.subject if state else "", state.site if state else None,
                     f"{notice.title} to {role} by {channel}: {why}{again}",
-                    min(trail.claims.values()).date(), None, str(notice.because),
+                    local_date(min(trail.claims.values()), zone), None, str(notice.because),
                 )  # fmt: skip

@@ -49,11 +49,12 @@ class Chart:
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def known(self, day: date, lag: int | None = None) -> datetime:
+    def known(self, day: date, lag: int | None = None, rng: Random | None = None) -> datetime:
         """Return an instant of an afternoon at the site, `lag` days after `day` (drawn if not given)."""
+        rng = rng or self.rng
         if lag is None:
-            lag = self.rng.choices([d for d, _ in LAGS], [w for _, w in LAGS])[0]
-        at = time(self.rng.randint(14, 18), self.rng.randint(0, 59), self.rng.randint(0, 59))
+            lag = rng.choices([d for d, _ in LAGS], [w for _, w in LAGS])[0]
+        at = time(rng.randint(14, 18), rng.randint(0, 59), rng.randint(0, 59))
         return datetime.combine(day + timedelta(lag), at, tzinfo=ZoneInfo(self.site.time_zone)).astimezone(UTC)
 
     def about(self, day: date, spread: float, low: int, high: int) -> date:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from random import Random
 
 from neotorch.domain import events as ev
 from neotorch.domain.rcb import RcbClass
 from neotorch.simulation.chart import CENTRAL, COORDINATOR, INVESTIGATOR, PATHOLOGY, Chart, workday
-from neotorch.simulation.specimens import class_of, flawed, second_read, specimen
+from neotorch.simulation.specimens import class_of, flawed, other_eye, second_read, specimen
 from neotorch.simulation.treatment import Course, image
 
 FLAWED, FLAW_STAYS, PRELIMINARY, UNREAD, DATE_WRONG, RE_EXCISED = 0.09, 0.2, 0.06, 0.07, 0.05, 0.05
@@ -131,13 +132,18 @@ def _pathology(chart: Chart, course: Course, operated: date) -> None:
 def _central(chart: Chart, report: dict[str, object], operated: date) -> None:
     """Write the second read, and where the classes differ the adjudication."""
     on = chart.about(operated + timedelta(30), 6, -8, 18)
-    central = second_read(chart.rng, report)
+    first, own = second_read(chart.rng, report), Random(f"{chart.subject}/{operated}")  # noqa: S311 - see simulate
+    central = other_eye(own, first)
     known_at = chart.known(on)
     chart.take(ev.Pathology, "CENTRAL", on, known_at, CENTRAL, read="central", **central)
+    # what the other eye alone sees is drawn apart, so that all other facts of a seed stay what they were
+    rng = chart.rng if class_of(first) != class_of(report) else own
+    if rng is own and class_of(central) == class_of(report):
+        return
+    then = workday(on + timedelta(rng.randint(10, 20)))
+    settled = rng.choice((central, report))
+    at = max(chart.known(then, 1, rng), known_at + timedelta(days=1))
     if class_of(central) != class_of(report):
-        then = workday(on + timedelta(chart.rng.randint(10, 20)))
-        settled = chart.rng.choice((central, report))
-        at = max(chart.known(then, 1), known_at + timedelta(days=1))
         chart.take(ev.Pathology, "PATH-ADJ", then, at, CENTRAL, read="adjudication", **settled)
 
 

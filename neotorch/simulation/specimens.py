@@ -104,6 +104,27 @@ def second_read(rng: Random, report: Report) -> Report:
     return central
 
 
+FOCUS_SEEN = 0.05
+"""Share of the complete responses in which the second reader sees a focus of invasive cancer."""
+OTHER_BED, OTHER_CELLULARITY = 0.35, (1.0, 30.0, 90.0)
+"""Share of the beds with cancer in which the second reader sees quite another cellularity, and which, in per cent."""
+
+
+def other_eye(rng: Random, report: Report) -> Report:
+    """Return a second read with now and then another cellularity, or a focus where there was no invasive cancer."""
+    if class_of(report) == "RCB-0":
+        return _with_focus(rng, report) if rng.random() < FOCUS_SEEN else report
+    return report | {"cellularity_pct": rng.choice(OTHER_CELLULARITY)} if rng.random() < OTHER_BED else report
+
+
+def _with_focus(rng: Random, report: Report) -> Report:
+    return report | {
+        "ypt": "ypT1mi", "cellularity_pct": 1.0, "in_situ_pct": 0.0, "miller_payne": 4,
+        "er_pct": float(rng.randint(40, 98)), "pr_pct": float(rng.randint(0, 95)), "her2": "1+",
+        "ki67_pct": float(rng.randint(2, 30)),
+    }  # fmt: skip
+
+
 def flawed(rng: Random, report: Report) -> tuple[Report, str] | None:
     """Return the report as first sent in, with a gap or a contradiction, and the reason of its correction later."""
     first = dict(report)

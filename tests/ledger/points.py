@@ -30,6 +30,7 @@ CHECKS = (
     "domain/pcr.py",
     "domain/efs.py",
     "rules/consistency.py",
+    "rules/reads.py",
 )
 """Where contradictions are found; each has a stable code."""
 NEVER_IN_THE_LOG = {

@@ -87,6 +87,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "protocol_amended": {"subject": None, "version": "1.1", "amends": "1.0", "definition": {"id": "s", "visits": []}},
     "amendment_activated": {"subject": None, "version": "1.1", "site": "S01"},
     "absence": {"subject": None, "channel": "mail", "until": "2026-03-10", "deputy": "other"},
+    "trial_retraction": {"subject": None, "retracts": "a1", "reason": "another site"},
     "notices_released": {"subject": None, "reason": "holidays are over"},
     "endpoints_recalculated": {
         "trigger": "event",

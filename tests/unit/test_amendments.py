@@ -36,6 +36,7 @@ from tests.support import (
     screened,
     study,
     surgery,
+    trial_fact,
     visits,
 )
 
@@ -64,6 +65,11 @@ def amendment(text: str, head: str = HEAD) -> Study:
 def agreed(on: date, version: str = "1.1", subject: str = SUBJECT, **fields: Any) -> ev.AnyFact:
     """A patient's re-consent."""
     return fact("reconsent", on, subject, version=version, **fields)
+
+
+def retracted(event: str, reason: str | None = "slip") -> ev.AnyTrialFact:
+    """A fact about the trial is taken back."""
+    return trial_fact("trial_retraction", START, id=f"back/{event}", retracts=event, reason=reason)
 
 
 def amended(folder: Path, new: Study, on: date, *facts: ev.AnyFact, now: date | None = None) -> Trial:
@@ -211,6 +217,58 @@ def test_the_day_of_an_activation_can_be_corrected(tmp_path: Path) -> None:
     assert trial.engine.study_of(trial.engine.state(SUBJECT)).version == "1.0"
 
 
+def test_an_activation_can_be_taken_back(tmp_path: Path) -> None:
+    """Everybody is on the version before again, whoever had agreed to the new one too; the journeys of the site look."""
+    trial = amended(tmp_path, shipped(), START, *screened(), cycle(1, START))
+    trial.tell(agreed(START))
+    assert window(trial, "C1D8") == (4, 10)
+    upto = trial.engine.log.head().seq
+    trial.tell(retracted("active/1.1/S01"))
+    assert window(trial, "C1D8") == (5, 9)
+    assert trial.engine.study_of(trial.engine.state(SUBJECT)).offers == ()
+    assert trial.engine.versions().positions == {"S01": upto + 1}
+    trial.tell(activated("1.1", START, id="again"))
+    assert window(trial, "C1D8") == (4, 10), "and it can come into force after all"
+
+
+def test_an_absence_can_be_taken_back_and_what_was_adopted_cannot(tmp_path: Path) -> None:
+    """What others rest on, or what has gone out, stays; the refusal names what can be taken back."""
+    trial = amended(tmp_path, shipped(), START, *screened())
+    for event, reason, says in (
+        ("protocol/1.1", "slip", "no absence or activation in force"),
+        ("active/1.1/S01", None, "needs a reason"),
+    ):
+        (found,) = trial.engine.record([retracted(event, reason=reason)])
+        assert found.outcome == "refused"
+        assert says in found.refusals[0].what
+        assert found.refusals[0].todo
+
+
+def test_only_the_newest_activation_of_a_site_is_taken_back(tmp_path: Path) -> None:
+    """What came into force after it would hang in the air."""
+    second = HEAD.replace('"1.1"', '"1.2"').replace('"1.0"', '"1.1"')
+    third = read_study(second + "visits: []", "1.2.yaml", lambda _: shipped())
+    trial = amended(tmp_path, shipped(), START, *screened(), cycle(1, START))
+    trial.tell(adopted(third, START), activated("1.2", START))
+    (found,) = trial.engine.record([retracted("active/1.1/S01")])
+    assert [(r.field, r.todo) for r in found.refusals] == [("retracts", "take back active/1.2/S01 first")]
+
+
+def test_an_amendment_takes_an_item_of_a_form_and_a_grade_of_a_visit_away() -> None:
+    """By giving the key no value; a visit that had a grade of its own can go that way."""
+    visit, kept = "SFU30", study()
+    own = f"deviations: {{missed: {{visits: {{{visit}: {{grade: important}}}}}}}}"
+    graded = read_study(HEAD + own, "1.1.yaml", lambda _: kept)
+    assert visit in graded.deviations.missed.visits
+    head = HEAD.replace('"1.1"', '"1.2"').replace('"1.0"', '"1.1"')
+    gone = f"remove: {{visits: [{visit}]}}\ndeviations: {{missed: {{visits: {{{visit}: null}}}}}}"
+    assert visit not in read_study(head + gone, "1.2.yaml", lambda _: graded).visit_by_code
+    form = kept.forms[0]
+    item = next(iter(form.items))
+    less = read_study(HEAD + f"forms: [{{code: {form.code}, items: {{{item}: null}}}}]", "1.1.yaml", lambda _: kept)
+    assert set(less.form_by_code[form.code].items) == set(form.items) - {item}
+
+
 def test_one_amendment_after_the_other(tmp_path: Path) -> None:
     """A patient may move twice, or from the first version straight to the third; only the newest is asked for."""
     second = HEAD.replace('"1.1"', '"1.2"').replace('"1.0"', '"1.1"')
@@ -332,7 +390,7 @@ def test_doses_are_judged_by_the_rules_of_their_day(tmp_path: Path) -> None:
 def test_deviations_keep_the_grade_of_their_day(tmp_path: Path) -> None:
     """A kind that an amendment calls important stays minor where it happened before."""
     new = amendment("deviations: {missed: {grade: important}}")
-    missed = [fact("visit_missed", START + n * DAY, visit=v, cause="holiday") for n, v in ((8, "C1D8"), (15, "C1D15"))]
+    missed = [fact("missed", START + n * DAY, visit=v, cause="holiday") for n, v in ((8, "C1D8"), (15, "C1D15"))]
     trial = amended(tmp_path, new, START + 10 * DAY, *screened(), cycle(1, START), now=START + 16 * DAY)
     trial.tell(agreed(START + 10 * DAY), *missed)
     found = {d.visit: d.grade for d in trial.engine.duties(SUBJECT)[1].deviations if d.kind == "missed"}
@@ -570,7 +628,7 @@ def test_an_amendment_of_the_rhythm_moves_no_window_of_the_past(tmp_path: Path) 
     facts = [
         *screened(),
         cycle(1, START),
-        fact("visit_missed", START + 22 * DAY, visit="C2D1", cause="ill"),
+        fact("missed", START + 22 * DAY, visit="C2D1", cause="ill"),
         cycle(3, START + 42 * DAY),
     ]
     trial = moved(tmp_path, "cycles: {length_days: 14}", START + 60 * DAY, *facts)
@@ -580,7 +638,7 @@ def test_an_amendment_of_the_rhythm_moves_no_window_of_the_past(tmp_path: Path) 
 
 def test_what_the_site_said_of_a_visit_stays_when_the_visit_goes(tmp_path: Path) -> None:
     """A missed visit that was acknowledged remains a deviation after an amendment removed it."""
-    told = fact("visit_missed", START + 14 * DAY, visit="C1D15", cause="holiday")
+    told = fact("missed", START + 14 * DAY, visit="C1D15", cause="holiday")
     trial = moved(tmp_path, "remove: {visits: [C1D15]}", START + 16 * DAY, *screened(), cycle(1, START), told)
     assert "missed/C1D15" in {d.key.partition("deviation/")[2] for d in trial.engine.duties(SUBJECT)[1].deviations}
 

@@ -116,6 +116,7 @@ def test_every_contradiction_has_chinese_words() -> None:
         ("pcr", ""),
         ("rcb", "rcb-"),
         ("../rules/consistency", ""),
+        ("../rules/reads", ""),
     ):
         source = (ROOT / "domain" / f"{name}.py").read_text(encoding="utf-8")
         made = re.findall(

@@ -36,6 +36,8 @@ ALLOWED = {
     ("RECIST", "domain/efs.py"): "the name of the criteria, in words for a person",
     ("RECIST", "domain/recist.py"): "the name of the criteria, in words for a person",
     ("RECIST", "rules/endpoints/response.py"): "the name of the criteria, in words for a person",
+    ("RECIST", "report/figures/response.py"): "the name of the criteria, in words for a person",
+    ("RECIST", "report/tables.py"): "the name of the criteria, in words for a person",
     ("C1D1", "rules/missing.py"): "the field's notation for the first dose, in words for a person",
     ("C2D1", "notify/message.py"): "an example of a code, in an error",
     ("NT-", "notify/message.py"): "an example of a subject code, in an error",

@@ -101,7 +101,7 @@ def test_pcr_waits_while_it_disagrees_with_rcb() -> None:
 
 def test_a_newer_report_ends_the_query_about_the_older() -> None:
     """A new final report counts instead of the one before, so the old contradiction is no longer asked."""
-    newer = pathology(REPORTED, id="NT-001.PATH2")
+    newer = pathology(REPORTED + timedelta(1), id="NT-001.PATH2")
     assert asked([*operated(), report(cellularity_pct=10)]) == {"ypt-cellularity", "pcr-rcb"}
     assert asked([*operated(), report(cellularity_pct=10), newer]) == set()
 

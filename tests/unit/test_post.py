@@ -16,7 +16,7 @@ from neotorch.domain import events as ev
 from neotorch.foresight import hold_back, waiting
 from neotorch.receivers import Post, WebReceiver
 from neotorch.rules.post import deputies, flood, next_digest
-from tests.support import START, STUDY_ID, SUBJECT, ZONE, Trial, at, cycle, fact, forms, screened
+from tests.support import START, STUDY_ID, SUBJECT, ZONE, Trial, at, cycle, fact, forms, screened, study
 
 DAY = timedelta(1)
 OTHER = "NT-002"
@@ -136,14 +136,42 @@ def test_a_cap_and_the_rest_in_the_digest(tmp_path: Path, web: WebReceiver) -> N
     assert len([s for s in (SUBJECT, OTHER) if "C1D8/opens/2026-01-26" in trial.sent(s)]) == 2
 
 
-NEXT = [("07:00", False, 0, 9), ("09:00", False, 0, 9), ("09:01", False, 1, 9), ("07:00", True, 1, 9)]
+NEXT = [
+    ("07:00", False, 0, 9),
+    ("08:59", False, 0, 9),
+    ("09:00", False, 1, 9),
+    ("09:01", False, 1, 9),
+    ("07:00", True, 1, 9),
+]
 
 
 @pytest.mark.parametrize(("clock", "sent", "days", "hour"), NEXT)
 def test_when_the_next_digest_goes(clock: str, sent: bool, days: int, hour: int) -> None:
-    """At the digest hour of today, or of tomorrow once today's is over."""
+    """At the digest hour of today, or of tomorrow once it has come."""
     found = next_digest(START, 9, "Asia/Shanghai", at(START, clock), sent_today=sent)
     assert found == at(START + days * DAY, f"{hour:02}:00")
+
+
+def test_what_no_digest_took_goes_out_by_itself(tmp_path: Path, web: WebReceiver) -> None:
+    """Nobody saw to the trial's own post that morning: a journey that waited for the digest looks again, and sends."""
+    trial = two_patients(tmp_path, web, {"name": "crc", "role": "coordinator", "most_per_day": 1})
+    for subject in (SUBJECT, OTHER):
+        trial.now = morning(trial) - timedelta(hours=1)
+        trial.sleep_until(at(START + 4 * DAY, "08:30"), subject)
+    assert len(came(web, "crc")) == 1
+    trial.sleep_until(at(START + 5 * DAY, "23:00"), OTHER)
+    assert len(came(web, "crc")) == 2
+
+
+def test_a_digest_has_the_hour_of_the_first_site(tmp_path: Path) -> None:
+    """It goes out once for all sites; a journey in another zone waits for that hour, and not for its own."""
+    body = study().definition
+    body["sites"].append(body["sites"][0] | {"code": "S02", "time_zone": "America/New_York"})
+    file = tmp_path / "study.yaml"
+    file.write_text(json.dumps(body), encoding="utf-8")
+    url = {"name": "crc", "role": "coordinator", "url": "json://127.0.0.1:9/", "digest": True}
+    trial = Trial(tmp_path, now=at(START, "21:00"), channels=[url], study_file=file)
+    assert trial.engine.audience_at("S02", trial.now).digests == {"crc": at(START + DAY, "09:00")}
 
 
 # ── deputies ──────────────────────────────────────────────────────────────────────────────────────────────────────

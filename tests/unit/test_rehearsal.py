@@ -18,6 +18,7 @@ from neotorch.rehearsal import PaperNotifier, RehearsalError, in_batches, rehear
 from neotorch.rehearsal_shared import MOST, WORTH_IT, share_of
 from neotorch.settings import Settings
 from neotorch.simulation import Dated, simulate
+from neotorch.simulation.sites import with_sites
 from neotorch.store.errors import HeadMoved
 from neotorch.store.log import EventLog
 from neotorch.store.rehearsal import RehearsalLog
@@ -150,13 +151,16 @@ def test_what_counts_everybodys_notices_is_played_by_one_process(tmp_path: Path)
     assert engines[0].log.head() == engines[1].log.head()
 
 
-def test_patients_go_to_the_sites_in_turn(tmp_path: Path) -> None:
-    """A study of several sites is simulated at all of them, and rehearsed."""
-    first = study().sites[0]
-    sites = [first, *(first.model_copy(update={"code": f"S0{n}"}) for n in range(2, 5))]
-    wide = study().model_copy(update={"sites": sites})
+def test_patients_go_to_the_sites_in_turn() -> None:
+    """A study of several sites is simulated at all of them; further ones are copies of the first with its ranges."""
+    wide = with_sites(study(), 4)
     consents = [d.fact for d in simulate(wide, patients=8, seed=1, until=UNTIL) if isinstance(d.fact, ev.Consent)]
     assert Counter(c.site for c in consents) == {"S01": 2, "S02": 2, "S03": 2, "S04": 2}
+    assert wide.safety is not None
+    assert wide.safety.limits("S04", "neutrophils") == wide.safety.limits("S01", "neutrophils")
+    assert with_sites(study(), 1).definition == study().definition
+    with pytest.raises(ValueError, match="has 4 sites"):
+        with_sites(wide, 3)
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

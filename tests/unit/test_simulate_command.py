@@ -43,6 +43,27 @@ def test_record_takes_what_simulate_makes(run: Run) -> None:
     assert (code, json.loads(said)["rows"]) == (0, {"duplicate": count, "refused": 0})
 
 
+def test_a_trial_of_several_sites_is_recorded_under_the_study_file_that_comes_with_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--sites adds sites to the study file; with the file that is put beside the events all of them are taken."""
+    code, _, said = run("simulate", "--patients", "4", "--sites", "4", "--out", "trial.jsonl")
+    assert (code, "trial.jsonl.study.yaml" in said) == (0, True)
+    monkeypatch.setenv("NEOTORCH_STUDY_FILE", "trial.jsonl.study.yaml")
+    count = len(Path("trial.jsonl").read_text().splitlines())
+    code, said, _ = run("record", "trial.jsonl", "--json")
+    assert (code, json.loads(said)["rows"]) == (0, {"recorded": count, "refused": 0})
+    code, said, _ = run("queries", "--json")
+    assert [s["site"] for s in json.loads(said)["sites"]] == ["S01", "S02", "S03", "S04"]
+
+
+@pytest.mark.parametrize("options", [("--sites", "0"), ("--sites", "4"), ("--sites", "51", "--summary")])
+def test_sites_that_cannot_be_are_refused(run: Run, options: tuple[str, ...]) -> None:
+    """None at all, more than anybody needs, or further sites without a file to put them in."""
+    code, said, wrong = run("simulate", "--patients", "2", *options)
+    assert (code != 0, said, "--sites" in wrong) == (True, "", True)
+
+
 def test_the_same_options_give_the_same_bytes(run: Run) -> None:
     """Standard output and the file are one and the same, however often it is asked for."""
     options = ("simulate", "--patients", "2", "--seed", "7", "--until", "2026-05-04")

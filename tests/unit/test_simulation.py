@@ -15,8 +15,9 @@ from neotorch.domain import events as ev
 from neotorch.domain.pcr import agreement
 from neotorch.domain.rcb import rcb_of
 from neotorch.rules.endpoints import member, trial_result
+from neotorch.rules.endpoints.agreement import agreements
 from neotorch.simulation import STAGES, Dated, simulate, stage_of
-from neotorch.simulation.specimens import SHARES, class_of, flawed, second_read, specimen
+from neotorch.simulation.specimens import SHARES, class_of, flawed, other_eye, second_read, specimen
 from tests.support import ZONE, Trial, fact, state_of, study
 
 UNTIL = date(2026, 11, 22)
@@ -149,13 +150,24 @@ def test_the_outcomes_are_plausible() -> None:
     assert 0.75 < efs.estimate < 0.93
 
 
+def test_the_two_reads_differ_now_and_then() -> None:
+    """Over several trials most reads agree, some differ in class and a few in pCR, and nearly all of those are adjudicated."""
+    states = [state_of(f, s) for seed in range(1, 5) for s, f in by_subject(trial(seed)).items()]
+    in_class, in_pcr = agreements(states, study(), UNTIL)
+    assert 0.8 < in_class.agreeing / in_class.n < 0.97
+    assert 0.9 < in_pcr.agreeing / in_pcr.n < 1
+    assert in_class.kappa is not None
+    assert in_class.kappa.estimate > 0.7
+    assert in_class.adjudicated >= in_class.n - in_class.agreeing - in_class.awaited > 0
+
+
 @pytest.mark.parametrize("wanted", [c for c, _ in SHARES])
 def test_specimens_agree_with_themselves(wanted: str) -> None:
     """Every drawn report has the wanted class and no contradiction between categories and numbers, read twice."""
     rng = Random(wanted)
     for n in range(200):
         report = specimen(rng, wanted)  # type: ignore[arg-type]
-        for version in (report, second_read(rng, report)):
+        for version in (report, second_read(rng, report), other_eye(rng, second_read(rng, report))):
             pathology = fact("pathology", UNTIL, id=f"p{n}", **version)
             assert isinstance(pathology, ev.Pathology)
             assert agreement(pathology) == ()

@@ -12,6 +12,7 @@ from neotorch.domain.state import PatientState
 from neotorch.domain.statistics import Interval, KaplanMeier, follow_up, kaplan_meier
 from neotorch.domain.study import Study
 from neotorch.domain.time_to_event import TimeToEvent
+from neotorch.rules.endpoints.agreement import Agreement, agreements
 from neotorch.rules.endpoints.cohort import Member, member
 from neotorch.rules.endpoints.designs import DesignStatus, designs
 from neotorch.rules.endpoints.exposure import Exposure, exposures
@@ -108,6 +109,8 @@ class TrialAnalysis:
     subgroups: tuple[SubgroupResult, ...]
     monitoring: tuple[Monitor, ...]
     designs: tuple[DesignStatus, ...]
+    agreement: tuple[Agreement, ...]
+    """Of the local and the central read, in RCB class and in pCR."""
 
 
 def analyse(states: Iterable[PatientState], study: Study, cut: date) -> TrialAnalysis:
@@ -130,6 +133,7 @@ def analyse(states: Iterable[PatientState], study: Study, cut: date) -> TrialAna
         subgroups=subgroups(((p.state, p.member.endpoints) for p in full), study),
         monitoring=monitors((p.member for p in full), study),
         designs=designs((p.member for p in full), study),
+        agreement=agreements((p.state for p in full), study, cut),
     )  # fmt: skip
 
 

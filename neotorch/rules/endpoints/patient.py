@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from neotorch.domain import events as ev
 from neotorch.domain.history import after_death
 from neotorch.domain.pcr import Definition
 from neotorch.domain.rcb import RcbResult
@@ -16,17 +15,19 @@ from neotorch.domain.study import Study
 from neotorch.domain.time_to_event import TimeToEvent
 from neotorch.rules.endpoints.exposure import exposure_values
 from neotorch.rules.endpoints.pathology import (
+    Reading,
     framed,
     low_rcb,
     patient_pcr,
     patient_rcb,
-    reference_reports,
+    reading,
     without_report,
 )
 from neotorch.rules.endpoints.response import response_values
 from neotorch.rules.endpoints.survival import Analysis, primary_efs, times
 from neotorch.rules.endpoints.toxicity import toxicity_values
-from neotorch.rules.endpoints.values import Value, Verdict, of_time, of_verdict, sources
+from neotorch.rules.endpoints.values import HIDDEN, Value, Verdict, of_time, of_verdict, sources
+from neotorch.rules.reads import awaits_adjudication, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +53,10 @@ class PatientEndpoints:
     efs: TimeToEvent
     evaluable: bool
     """In the evaluable set: operated, with an assessable specimen."""
+    notes: tuple[str, ...] = ()
+    """What has to be said beside pCR and RCB, and anybody may know: `adjudication awaited`."""
+    shown: bool = True
+    """Whether run names and artifacts may say pCR and RCB: not while they rest on a read that they may not show."""
 
     @property
     def in_full_set(self) -> bool:
@@ -65,9 +70,16 @@ class PatientEndpoints:
 
     @property
     def headline(self) -> str:
-        """PCR and RCB class in one line, as in `pCR: yes, RCB-0`."""
+        """PCR and RCB class in one line, as in `pCR: yes, RCB-0`, for the name of a run."""
+        if not self.shown:
+            return f"pCR and RCB: {HIDDEN}"
         rcb_text = self.rcb.rcb_class if self.rcb and self.rcb.rcb_class else "RCB not evaluable"
         return f"pCR: {self.pcr.answer.replace('_', ' ')}, {rcb_text}"
+
+    @property
+    def pathology_why(self) -> str:
+        """Why pCR is what it is, as a run may say it."""
+        return "; ".join((self.pcr.reason, *self.notes)) if self.shown else HIDDEN
 
     @property
     def efs_headline(self) -> str:
@@ -95,11 +107,16 @@ def patient_endpoints(
     state: PatientState, study: Study, cut: date, *, efs: TimeToEvent | None = None
 ) -> PatientEndpoints:
     """Derive the headline values of one patient from the facts dated on or before `cut`; `efs`: not to be derived anew."""
-    reports, frames = reference_reports(state, cut), study.endpoints
-    rcb = patient_rcb(reports)
-    no_report = None if reports else without_report(state, cut)
-    pcr_found = no_report or patient_pcr(reports, frames.pcr.definition)
-    rcb_found = no_report or low_rcb(rcb, list(frames.rcb01.classes), reports)
+    return _endpoints(reading(state, study, cut), state, study, cut, efs)
+
+
+def _endpoints(
+    read: Reading, state: PatientState, study: Study, cut: date, efs: TimeToEvent | None = None
+) -> PatientEndpoints:
+    frames, rcb = study.endpoints, patient_rcb(read)
+    no_report = None if read.reports else without_report(state, cut)
+    pcr_found = no_report or patient_pcr(read, frames.pcr.definition)
+    rcb_found = no_report or low_rcb(rcb, list(frames.rcb01.classes), read)
     return PatientEndpoints(
         subject=state.subject,
         first_dose=state.first_dose if state.first_dose and state.first_dose <= cut else None,
@@ -108,64 +125,81 @@ def patient_endpoints(
         rcb01=framed(rcb_found, state, cut, frames.rcb01.frame_days),
         efs=efs or primary_efs(state, study, cut),
         # asked before the time frame turns what cannot be assessed into a non-response
-        evaluable=bool(reports) and pcr_found.answer in ("yes", "no") and state.surgery is not None,
+        evaluable=bool(read.reports) and pcr_found.answer in ("yes", "no") and state.surgery is not None,
+        notes=read.notes,
+        shown=read.shown,
     )
 
 
 def patient_values(state: PatientState, study: Study, cut: date) -> tuple[Value, ...]:
     """Return every endpoint value of one patient at a cut."""
-    headline = patient_endpoints(state, study, cut)
+    read = reading(state, study, cut)
     return (
-        *_pathology(headline, state, study, cut), *(_time(a, t, state) for a, t in times(state, study, cut)),
+        *(_beside(v, read, state, cut) for v in _pathology(read, state, study, cut)),
+        *(_time(a, t, state) for a, t in times(state, study, cut)),
         *response_values(state, cut), *exposure_values(state, study, cut), *toxicity_values(state, cut),
     )  # fmt: skip
 
 
-def _pathology(p: PatientEndpoints, state: PatientState, study: Study, cut: date) -> Iterator[Value]:
-    own, low = study.endpoints.pcr, study.endpoints.rcb01
+def _pathology(read: Reading, state: PatientState, study: Study, cut: date) -> Iterator[Value]:
+    p, own, low = _endpoints(read, state, study, cut), study.endpoints.pcr, study.endpoints.rcb01
+    later = _later(read, study)
     yield of_verdict(
         p.pcr, state.facts, code="pcr", label="pCR", rule=f"pCR {own.definition}: {own.source}",
-        would_change=_then(p.pcr, p, own.frame_days),
+        would_change=_then(p.pcr, p, own.frame_days, later),
     )  # fmt: skip
-    reports = reference_reports(state, cut)
     for code, definition in DEFINITIONS:
         if definition == own.definition:
             continue
-        found = patient_pcr(reports, definition) if reports else without_report(state, cut)
+        found = patient_pcr(read, definition) if read.reports else without_report(state, cut)
         verdict = framed(found, state, cut, own.frame_days)
         yield of_verdict(
             verdict, state.facts, code=code, label=f"pCR ({definition})", rule=f"pCR {definition}: {NEOSTEEP}",
-            would_change=_then(verdict, p, own.frame_days),
+            would_change=_then(verdict, p, own.frame_days, later),
         )  # fmt: skip
-    yield _rcb(p, state, reports)
+    yield _rcb(p, state, read, later)
     yield of_verdict(
         p.rcb01, state.facts, code="rcb01", label=low.name, rule=f"{low.name}: {low.source}",
-        would_change=_then(p.rcb01, p, low.frame_days),
+        would_change=_then(p.rcb01, p, low.frame_days, later),
     )  # fmt: skip
 
 
-def _rcb(p: PatientEndpoints, state: PatientState, reports: list[ev.Pathology]) -> Value:
+def _beside(value: Value, read: Reading, state: PatientState, cut: date) -> Value:
+    """Return a value of pathology with what has to be said beside it."""
+    return replace(
+        value, reason="; ".join((value.reason, *read.full_notes)),
+        public="; ".join((value.reason, *read.notes)) if read.full_notes else None, shown=read.shown,
+        supersedes=tuple(line for r in read.reports for line in replaced(r, state, cut)),
+    )  # fmt: skip
+
+
+def _rcb(p: PatientEndpoints, state: PatientState, read: Reading, later: str) -> Value:
     known = p.rcb is not None and p.rcb.index is not None
-    reason = p.rcb.reason if p.rcb else p.pcr.reason
-    found = sources(state.facts, (r.id for r in reports))
+    reason = p.rcb.reason if p.rcb else read.open_side or p.pcr.reason
+    found = sources(state.facts, read.ids)
     return Value(
         "rcb", "RCB", "known" if known else "not_evaluable" if p.rcb else "pending", rcb_text(p.rcb), reason,
         "RCB index and class: Symmans et al., J Clin Oncol 2007;25:4414-22",
-        LATER_REPORT if reports else "the final pathology report",
+        later if p.rcb else "the final pathology report",
         found, max((s.occurred for s in found), default=None), p.rcb.index if p.rcb else None,
     )  # fmt: skip
+
+
+def _later(read: Reading, study: Study) -> str:
+    awaited = any(awaits_adjudication(s, study.endpoints) for s in read.sides)
+    return "the adjudication, or an amended report" if awaited else LATER_REPORT
 
 
 NEOSTEEP = "NeoSTEEP, Litton et al., J Clin Oncol 2023;41:4433-42"
 LATER_REPORT = "a later final report or an adjudication"
 
 
-def _then(verdict: Verdict, p: PatientEndpoints, frame_days: int) -> str:
+def _then(verdict: Verdict, p: PatientEndpoints, frame_days: int, later: str) -> str:
     """Return what further data would change a verdict."""
     if verdict.answer == "not_evaluable":
         return "an amended report that resolves it"
     if verdict.answer != "pending":
-        return LATER_REPORT if p.rcb else "a final pathology report"
+        return later if p.rcb else "a final pathology report"
     end = p.first_dose + timedelta(frame_days - 1) if p.first_dose else None
     return f"the final pathology report; without one it counts as a non-response after {end}"
 

@@ -14,6 +14,10 @@ Answer = Literal["yes", "no", "pending", "not_evaluable"]
 Status = Literal["known", "pending", "not_evaluable", "censored", "not_applicable"]
 
 
+HIDDEN = "rests on a blinded read"
+"""What stands in place of a value that may not be shown."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A yes/no endpoint of one patient. `pending`: the time frame is not over and a report may still come."""
@@ -58,6 +62,17 @@ class Value:
     """The date of the value: of the report, the event, the censoring, the worst grade."""
     number: float | None = None
     unit: str = ""
+    public: str | None = None
+    """The reason as run names and artifacts may say it, where it is another: without what a blinded read says."""
+    shown: bool = True
+    """Whether they may say the value itself."""
+    supersedes: tuple[str, ...] = ()
+    """Which earlier reports were replaced by those that count, and what that changed."""
+
+    @property
+    def displayed(self) -> tuple[str, str]:
+        """Value and reason as run names and artifacts may say them."""
+        return (self.text, self.public or self.reason) if self.shown else (HIDDEN, HIDDEN)
 
     @property
     def event_ids(self) -> tuple[str, ...]:
