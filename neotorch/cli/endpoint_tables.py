@@ -11,11 +11,18 @@ from neotorch.domain.time_to_event import DAYS_PER_MONTH
 from neotorch.rules.endpoints import Moment, Proportion, TrialResult, percent
 from neotorch.rules.endpoints.analysis import Curve, TrialAnalysis
 from neotorch.rules.endpoints.designs import DesignStatus
-from neotorch.rules.endpoints.monitoring import Monitor
+from neotorch.rules.endpoints.monitoring import Look, Monitor
 from neotorch.rules.endpoints.subgroups import SubgroupResult
 
 MANY = 4
 """Events that moved a figure, named in a table; the rest are counted."""
+
+
+def show_all(analysis: TrialAnalysis, study: Study) -> None:
+    """Print the headline figures, where the planned tests stand, and each monitoring rule in a line."""
+    show_headline(analysis.result, study)
+    show_designs(analysis.designs, study)
+    show_monitoring(analysis.monitoring)
 
 
 def show_headline(result: TrialResult, study: Study) -> None:
@@ -92,6 +99,27 @@ def show_monitoring(monitoring: Sequence[Monitor]) -> None:
               caption="neotorch explain boundary/RULE/PATIENTS says what a look rests on")  # fmt: skip
 
 
+def show_looks(analysis: TrialAnalysis, study: Study) -> None:
+    """Print planned tests, monitoring rules, and every look of each rule."""
+    show_designs(analysis.designs, study)
+    show_monitoring(analysis.monitoring)
+    for m in analysis.monitoring:
+        told = [_look(m, look) for look in m.looks]
+        names = [n for n in LOOK if any(one[n] for one in told)]
+        rows = [[one[n] for n in names] for one in told]
+        table(f"{m.code}: {m.method}", names, rows, caption=f"{m.parameters}. {m.rule.source}")
+
+
+LOOK = ("patients", "on", "evaluable since then", "so far", "boundary", "crossed", "P(share > p0)", "P(success)")
+
+
+def _look(m: Monitor, look: Look) -> dict[str, str]:
+    likely = ("" if p is None else f"{p:.4f}" for p in (look.posterior, look.predictive))
+    stops = "" if look.stop_at is None else m.stops(look.stop_at)
+    row = (str(look.n), str(look.on), look.subject, str(look.x), stops, "crossed" if look.crossed else "", *likely)
+    return dict(zip(LOOK, row, strict=True))
+
+
 def show_subgroups(found: Iterable[SubgroupResult], study: Study) -> None:
     """Print each subgroup's shares."""
     for one in found:
@@ -147,6 +175,9 @@ def show_history(moments: Sequence[Moment]) -> None:
         (f"{m.recorded_at:%Y-%m-%dT%H:%M:%SZ}", m.field, m.old or "-", m.new or "-", _moved(m), m.trigger, m.log_seq)
         for m in moments
     ]
+    if not rows:
+        say("No change of these values is recorded yet: a recalculation records them, after an event and every night.")
+        return
     table("History of recorded values", ("recorded", "value", "was", "is", "moved by", "trigger", "log"), rows)
 
 

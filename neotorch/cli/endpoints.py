@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import date
 from typing import Annotated, Any
@@ -18,16 +18,17 @@ from neotorch.domain.errors import BadInput
 from neotorch.domain.statistics import KaplanMeier
 from neotorch.domain.study import Study
 from neotorch.engine import Engine
-from neotorch.report.provenance import provenance
-from neotorch.rules.endpoints import Moment, PatientEndpoints, TrialResult, history
-from neotorch.rules.endpoints.analysis import PatientAnalysis, TrialAnalysis
+from neotorch.report.provenance import Provenance, provenance
+from neotorch.rules.endpoints import ANNOUNCED, Moment, PatientEndpoints, TrialResult, history
+from neotorch.rules.endpoints.analysis import Curve, PatientAnalysis, TrialAnalysis
 
 Flag = Annotated[bool, Parameter(negative="")]
+Names = Annotated[list[str], Parameter(consume_multiple=True, negative="")]
 
 
 def endpoints(
     *, cut: str | None = None, as_of: str | None = None, subgroups: Flag = False, survival: Flag = False,
-    history: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None, json: Flag = False,
+    monitoring: Flag = False, history: Names | None = None, json: Flag = False,
 ) -> int:  # fmt: skip
     """Show pCR, the share of low RCB classes and event-free survival with sets, intervals, methods and provenance.
 
@@ -41,37 +42,44 @@ def endpoints(
         The shares by groups of patients at baseline instead.
     survival: bool
         All time-to-event analyses side by side instead: every map, the sensitivity analyses, OS, disease-free interval.
+    monitoring: bool
+        Planned tests and monitoring rules instead, with every look since the first patient.
     history: list[str]
         Every recorded change of a value instead, such as pcr.full or NT-007/pcr; without a name, of the trial's figures.
     json: bool
         Print all of it as JSON, with every patient's values and reasons.
     """
-    engine = Engine.open()
-    at = instant_option(as_of, "--as-of", engine.study.sites[0].time_zone)
-    rows = engine.log.read(known_at=at)
-    head = rows[-1] if rows else None
-    analysis = engine.analysis(cut=_date(cut), as_of=at, until_seq=head.seq if head else 0)
-    study = engine.versions(as_of=at, until_seq=head.seq if head else 0).trial
+    analysis, study, origin, rows = _asked(cut, as_of)
     moments = _history(rows, history, analysis.result) if history is not None else None
-    origin = provenance(study, head, cut=analysis.result.cut, as_of=at)
     if json:
         found = everything(analysis, study) | {"provenance": dict(origin.rows())}
         print_json(found if moments is None else found | {"history": plain(moments)})
         return 0
-    if moments is not None:
-        tables.show_history(moments)
-    if survival:
-        tables.show_survival(analysis, study)
-    if subgroups:
-        tables.show_subgroups(analysis.subgroups, study)
-    if moments is None and not survival and not subgroups:
-        tables.show_headline(analysis.result, study)
-        tables.show_designs(analysis.designs, study)
-        tables.show_monitoring(analysis.monitoring)
-    else:
+    parts: list[tuple[object, Callable[[], None]]] = [
+        (moments is not None, lambda: tables.show_history(moments or ())),
+        (survival, lambda: tables.show_survival(analysis, study)),
+        (subgroups, lambda: tables.show_subgroups(analysis.subgroups, study)),
+        (monitoring, lambda: tables.show_looks(analysis, study)),
+    ]
+    wanted = [part for on, part in parts if on]
+    for part in wanted or [lambda: tables.show_all(analysis, study)]:
+        part()
+    if wanted:
         tables.say(study.endpoints.alpha_split)
-    out.print(origin.line, style="dim", highlight=False, markup=False)
+    out.print(origin.line, style="dim", highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _asked(cut: str | None, as_of: str | None) -> tuple[TrialAnalysis, Study, Provenance, Sequence[ev.Recorded]]:
+    """Return the analysis at one position of the log, the study file of then, where both come from, and the log."""
+    engine = Engine.open()
+    at = instant_option(as_of, "--as-of", engine.study.sites[0].time_zone)
+    rows = engine.log.read(known_at=at)
+    head = rows[-1] if rows else None
+    seq = head.seq if head else 0
+    analysis = engine.analysis(cut=_date(cut), as_of=at, until_seq=seq)
+    study = engine.versions(as_of=at, until_seq=seq).trial
+    return analysis, study, provenance(study, head, cut=analysis.result.cut, as_of=at), rows
 
 
 def show(result: TrialResult, engine: Engine) -> None:
@@ -82,9 +90,8 @@ def show(result: TrialResult, engine: Engine) -> None:
 def _history(rows: Sequence[ev.Recorded], names: Sequence[str], result: TrialResult) -> tuple[Moment, ...]:
     """Return the changes recorded for cuts up to that of the result; BadInput for a name that no value ever had."""
     told = [r for r in rows if isinstance(r.event, ev.EndpointsRecalculated) and r.event.occurred <= result.cut]
-    ever = {f"{c.subject}/{c.field}" if c.subject else c.field for r in told for c in _changes(r)} | set(
-        result.values()
-    )
+    ever = {f"{c.subject}/{c.field}" if c.subject else c.field for r in told for c in _changes(r)}
+    ever |= {*result.trial_values(), *(f"{p.subject}/{name}" for p in result.patients for name in ANNOUNCED)}
     unknown = next((n for n in names if n not in ever), None)
     if unknown is not None:
         trial = ", ".join(sorted(n for n in ever if "/" not in n))
@@ -151,7 +158,7 @@ def plain(value: Any) -> Any:
             return value
 
 
-def _curve(curve: Any) -> dict[str, Any]:
+def _curve(curve: Curve) -> dict[str, Any]:
     marks = [{"day": day} | tables.limits(at) for day, at in curve.landmarks]
     return {**plain(curve.analysis), "km": plain(curve.km), "follow_up": plain(curve.follow_up), "landmarks": marks}
 
@@ -160,15 +167,8 @@ def _patient(p: PatientEndpoints) -> dict[str, Any]:
     rcb = {"rcb_index": p.rcb.index, "rcb_class": p.rcb.rcb_class, "rcb_why": p.rcb.reason} if p.rcb else {}
     pcr = {"pcr": p.pcr.answer, "pcr_why": p.pcr.reason, "pcr_events": p.pcr.event_ids, "rcb01": p.rcb01.answer}
     efs = {"status": p.efs.status, "days": p.efs.days, "why": p.efs.reason, "events": p.efs.event_ids}
-    sets = {"sets": list(p.sets)}
-    return {
-        "subject": p.subject,
-        "first_dose": p.first_dose,
-        **sets,
-        **pcr,
-        **rcb,
-        **{f"efs_{k}": v for k, v in efs.items()},
-    }
+    base = {"subject": p.subject, "first_dose": p.first_dose, "sets": list(p.sets)}
+    return {**base, **pcr, **rcb, **{f"efs_{k}": v for k, v in efs.items()}}
 
 
 def _whole(patient: PatientAnalysis | None) -> dict[str, Any]:

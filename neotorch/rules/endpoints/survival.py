@@ -36,7 +36,7 @@ def analyses(study: Study) -> tuple[Analysis, ...]:
         Analysis(f"efs.{m.name}", f"EFS, {m.name}", _map_rule(m), m.paramcd) for m in efs.maps if m is not primary
     ]
     found += [
-        Analysis(f"efs.{code}", f"EFS, {words}", f"{_map_rule(primary)}; {words}", sensitivity=True)
+        Analysis(f"efs.{code}", f"EFS, {words}", f"{_map_rule(primary).removesuffix('.')}; {words}", sensitivity=True)
         for code, words in (
             ("widened", "sensitivity findings as events"),
             ("missed", f"censored before {count} or more missed assessments in a row"),
