@@ -169,10 +169,11 @@ class Engine:
         moved = {r.event.subject for r in fresh if r.event.subject}
         sites = {site for site, at in self.versions().positions.items() if at > seq}
         moved |= {s for s in self.subjects() if self.state(s).site in sites} if sites else set()
-        bears = any(self._bears_on_endpoints(r.event) for r in fresh)
+        bears = any(self.bears_on_endpoints(r.event) for r in fresh)
         return (fresh[-1].seq if fresh else seq), moved, bears
 
-    def _bears_on_endpoints(self, event: ev.AnyLogged) -> bool:
+    def bears_on_endpoints(self, event: ev.AnyLogged) -> bool:
+        """Return whether the endpoints are recalculated at once for an event; for others the night is soon enough."""
         taken_back = isinstance(event, ev.Retraction)
         while isinstance(event, ev.Retraction):
             target = self.log.get(event.retracts)
@@ -463,6 +464,10 @@ class Engine:
     ) -> TrialAnalysis:  # fmt: skip
         """Return the whole analysis of the trial (or of one site's patients), for reports and exports."""
         return self._figures.analysis(cut, as_of, until_seq, site)
+
+    def next_turn(self) -> date | None:
+        """Return the next day on which time alone makes a figure another, as of the last recalculation."""
+        return self._figures.next_turn()
 
     def recalculate(self, trigger: Trigger) -> Recalculation:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""

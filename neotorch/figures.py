@@ -84,6 +84,11 @@ class Figures:
         study, day, states = self._known(None, as_of, None)
         return monitors([member(s, study, day) for s in states], study)
 
+    def next_turn(self) -> date | None:
+        """Return the next day on which time alone may make a value another; None before the first recalculation."""
+        members = self._cohort.members.values() if self._cohort else ()
+        return min((m.until for m in members if m.until < date.max), default=None)
+
     def _known(
         self, cut: date | None, as_of: datetime | None, until_seq: int | None
     ) -> tuple[Study, date, Iterable[PatientState]]:

@@ -88,7 +88,7 @@ class Joined(Rehearsal):
 
     def turns_before(self, turn: Turn) -> Iterator[Turn]:
         """Do what is to be done here before somebody's turn."""
-        if self._agenda and self._agenda[0] < turn:
+        while self._agenda and self._agenda[0] < turn:
             yield from self.turns(self._agenda[0][0])
 
     def _would_hold(self) -> bool:

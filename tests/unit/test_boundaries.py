@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
 
 import pytest
+import yaml
 
 from neotorch.domain import events as ev
 from neotorch.domain.study import Study
 from neotorch.engine import Engine
 from neotorch.plan import Step
+from neotorch.rehearsal import rehearse
+from neotorch.settings import Settings, load_study
+from neotorch.simulation import simulate
+from tests.stories import shipped
 from tests.support import Trial, at, course, day, fact, pathology, screened, study, surgery
 
 PEOPLE = ("NT-001", "NT-002", "NT-003")
@@ -163,6 +170,50 @@ def test_a_study_file_that_names_nobody_tells_whom_it_tells_of_endpoints_and_inc
     body = study().definition
     body["recipients"]["tell"].pop("boundary", None)
     assert Study.model_validate(body).recipients.tell["boundary"] == ["operator", "statistician"]
+
+
+def test_time_alone_makes_a_patient_evaluable(trial: Trial) -> None:
+    """Who is never reported on counts from the day after the time frame: the night of that day crosses it, none before."""
+    report(trial, "NT-002", 146, **RESIDUAL)
+    assert trial.engine.next_turn() is not None
+    frame = trial.engine.study.endpoints.pcr.frame_days
+    trial.now = at(day(frame), "02:00")
+    trial.engine.recalculate("nightly")
+    assert kinds(trial) == []
+    trial.now = at(day(frame + 1), "02:00")
+    assert trial.engine.next_turn() == day(frame + 1)
+    assert len(trial.engine.recalculate("nightly").boundaries) == 1
+    event = next(r.event for r in trial.engine.log.read() if isinstance(r.event, ev.BoundaryCrossed))
+    assert (event.on, event.n, event.x) == (day(frame + 1), 2, 0)
+
+
+def crossing_early(folder: Path) -> Path:
+    """The study file with futility looks at two and three patients that one responder does not pass."""
+    data = deepcopy(shipped())
+    data["endpoints"]["monitoring"]["futility"][0] |= {"looks": [2, 3], "threshold": 0.8}
+    file = folder / "study.yaml"
+    file.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+    return file
+
+
+def test_a_rehearsal_tells_of_a_crossing_once_and_on_its_day(tmp_path: Path) -> None:
+    """As in life: recorded when the patient becomes evaluable or is known to be, told at once to each role, explained."""
+    settings = Settings(data_dir=tmp_path / "data", study_file=crossing_early(tmp_path), quiet_hours=False)
+    until = day(300)
+    played = simulate(load_study(settings), patients=12, seed=3, until=until)
+    engine = rehearse(settings, played, at(until), processes=1)
+    rows = engine.log.read()
+    found = [(r, r.event) for r in rows if isinstance(r.event, ev.BoundaryCrossed)]
+    assert found
+    for row, event in found:
+        behind = engine.explain(f"boundary/{event.rule}/{event.n}")
+        known = max(r.recorded_at for r in rows if r.event.id in behind["because"])
+        night = at(event.on, "02:00")
+        assert timedelta(0) <= row.recorded_at - max(known, night) <= timedelta(minutes=1)
+        sent = [r for r in rows if isinstance(r.event, ev.NoticeSent) and r.event.key.startswith(f"{event.id}/told")]
+        assert len({r.event.key for r in sent}) == len(sent) == 2
+        assert {r.recorded_at for r in sent} == {row.recorded_at}
+        assert behind["status"] == "crossed"
 
 
 def test_nothing_stops_by_itself(trial: Trial) -> None:
