@@ -20,7 +20,6 @@ from typing import Any
 from neotorch.domain import events as ev
 from neotorch.engine import Engine
 from neotorch.rehearsal import Batch, Progress, Rehearsal, RehearsalError, Turn, little_garbage
-from neotorch.rules.post import flood
 from neotorch.settings import Settings
 
 MOST = 2
@@ -92,10 +91,8 @@ class Joined(Rehearsal):
             yield from self.turns(self._agenda[0][0])
 
     def _would_hold(self) -> bool:
-        news, settings = self.engine.news, self.engine.settings
-        return any(
-            flood(news.daily, (), day, factor=settings.flood_factor, floor=settings.flood_floor) for day in news.daily
-        )
+        daily, measure = self.engine.news.daily, self.engine.post.measure
+        return any(measure.exceeded(count, day, daily) for day, count in daily.items())
 
 
 def _play(settings: Settings, batches: Sequence[Batch], until: datetime, end: Connection) -> None:
