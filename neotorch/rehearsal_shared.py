@@ -141,7 +141,7 @@ def _heard(end: Connection) -> Iterator[Done]:
             said = end.recv()
         except (EOFError, OSError):
             raise RehearsalError(
-                "it ended without a word", "a rehearsal's process", "Try again with more memory."
+                "it ended without a word", "a rehearsal's process", f"Try with more memory. {GUARD}"
             ) from None
         if said is None:
             return
