@@ -38,21 +38,23 @@ def _versioned(origin: Provenance) -> str:
 
 
 def dataset_json(table: Table, origin: Provenance) -> bytes:
-    """Return a dataset as Dataset-JSON 1.1; dates are ISO 8601 text whose numeric form is left to who reads them."""
+    """Return a dataset as Dataset-JSON 1.1, a row per line; dates are ISO 8601 text, to be read as numbers of days."""
     d = table.dataset
-    known = origin.as_of or origin.head_at
     found: dict[str, Any] = {
-        "datasetJSONVersion": "1.1.0", "fileOID": f"{_versioned(origin)}/{d.name}",
-        "creationDateTime": made_at(origin), "originator": origin.line,
-        "sourceSystem": {"name": "neotorch", "version": __version__}, "studyOID": origin.study,
-        "metaDataVersionOID": _versioned(origin), "metaDataRef": DEFINE, "itemGroupOID": f"IG.{d.name}",
-        "isReferenceData": False, "records": len(table.rows), "name": d.name, "label": d.label,
+        "datasetJSONCreationDateTime": made_at(origin), "datasetJSONVersion": "1.1.0",
+        "fileOID": f"{_versioned(origin)}/{d.name}", "dbLastModifiedDateTime": made_at(origin),
+        "originator": origin.line, "sourceSystem": {"name": "neotorch", "version": __version__},
+        "studyOID": origin.study, "metaDataVersionOID": _versioned(origin), "metaDataRef": DEFINE,
+        "itemGroupOID": f"IG.{d.name}", "records": len(table.rows), "name": d.name, "label": d.label,
         "columns": [_column(v, table) for v in d.variables],
-        "rows": [[_plain(c) for c in row] for row in table.rows],
     }  # fmt: skip
-    if known:
-        found["asOfDateTime"] = known.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return (json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+    lines = [f"{_text(name)}: {_text(value)}" for name, value in found.items()]
+    rows = ",\n".join(_text([_plain(c) for c in row]) for row in table.rows)
+    return ("{\n" + ",\n".join([*lines, f'"rows": [\n{rows}\n]']) + "\n}\n").encode()
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _column(variable: Variable, table: Table) -> dict[str, Any]:
