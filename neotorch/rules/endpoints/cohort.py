@@ -88,10 +88,17 @@ class Cohort:
     def __init__(self, study: Study) -> None:
         self.study = study
         self.members: dict[str, Member] = {}
+        self._since, self._until = date.min, date.max
+        """At cuts from the one on and before the other, everybody's values hold."""
 
     def refresh(self, changed: Iterable[str], cut: date, state_of: Callable[[str], PatientState]) -> set[str]:
         """Derive anew who has new facts or whose values do not hold at this cut, and return who that was."""
-        stale = {*changed, *(s for s, m in self.members.items() if not m.holds_at(cut))}
+        all_hold = self._since <= cut < self._until
+        stale = {*changed, *(() if all_hold else (s for s, m in self.members.items() if not m.holds_at(cut)))}
+        if not all_hold:
+            self._since, self._until = date.min, date.max
         for subject in stale:
             self.members[subject] = member(state_of(subject), self.study, cut)
+        for one in (self.members[s] for s in stale) if all_hold else self.members.values():
+            self._since, self._until = max(self._since, one.since), min(self._until, one.until)
         return stale

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 
 from neotorch.domain.statistics import Interval, KaplanMeier, clopper_pearson, exact_test, kaplan_meier
 from neotorch.domain.study import Study
@@ -71,18 +72,20 @@ def percent(interval: Interval | None) -> str:
     """Return an estimate with its limits in per cent, as papers print it."""
     if interval is None:
         return "none"
+    if interval.upper == 0:  # survival that has come down to 0; a share always has an upper limit above it
+        return "0.0 % (no interval)"
     return f"{100 * interval.estimate:.1f} % ({100 * interval.lower:.1f}-{100 * interval.upper:.1f})"
 
 
 def trial_result(members: Iterable[Member], study: Study, cut: date) -> TrialResult:
     """Return the trial's figures from the patients' values at `cut`."""
-    everyone = sorted(members, key=lambda m: m.endpoints.subject)
-    full = [m.endpoints for m in everyone if m.endpoints.in_full_set]
+    everyone = sorted(members, key=attrgetter("endpoints.subject"))
+    full = [m.endpoints for m in everyone if m.endpoints.first_dose is not None]
     evaluable = [p for p in full if p.evaluable]
     ends = study.endpoints
     proportions = tuple(
         proportion(
-            name, set_name, [getattr(p, name).answer for p in patients], getattr(ends, name).level, _p0(ends, name)
+            name, set_name, map(attrgetter(f"{name}.answer"), patients), getattr(ends, name).level, _p0(ends, name)
         )
         for name in ("pcr", "rcb01")
         for set_name, patients in (("full", full), ("evaluable", evaluable))
@@ -93,7 +96,9 @@ def trial_result(members: Iterable[Member], study: Study, cut: date) -> TrialRes
         curve = kaplan_meier(
             [float(e.days or 0) for e in timed], [e.status == "event" for e in timed], level=ends.efs.level
         )
-    placed = Counter(place for m in everyone for place in m.place)
+    placed: Counter[str] = Counter()
+    for places, patients_there in Counter(m.place for m in everyone).items():  # few differ
+        placed.update(dict.fromkeys(places, patients_there))
     classes = Counter(str(p.rcb.rcb_class) for p in full if p.rcb)
     landmarks = tuple((d, curve.at(float(d)) if curve else None) for d in ends.efs.landmarks_days)
     return TrialResult(
@@ -110,10 +115,10 @@ def _p0(ends: object, name: str) -> float | None:
     return design.p0 if design else None
 
 
-def proportion(name: str, set_name: str, answers: list[str], level: float, p0: float | None = None) -> Proportion:
+def proportion(name: str, set_name: str, answers: Iterable[str], level: float, p0: float | None = None) -> Proportion:
     """Return the share of `yes` among yes and no; all other answers are pending."""
     counted = Counter(answers)
     x, n = counted["yes"], counted["yes"] + counted["no"]
     interval = clopper_pearson(x, n, level=level) if n else None
     p_value = exact_test(x, n, p0) if n and p0 is not None else None
-    return Proportion(name, x, n, len(answers) - n, interval, set_name, p0, p_value)
+    return Proportion(name, x, n, counted.total() - n, interval, set_name, p0, p_value)
