@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from neotorch.domain.state import PatientState
 from neotorch.domain.study import Study
@@ -13,7 +15,23 @@ from neotorch.rules.endpoints.patient import PatientEndpoints, patient_endpoints
 from neotorch.rules.schedule import journey
 
 
-@dataclass(frozen=True)
+class Tally(NamedTuple):
+    """What of a patient is counted in the headline figures. Few differ, so a trial is counted by them."""
+
+    full: bool
+    evaluable: bool
+    pcr: str
+    rcb01: str
+    rcb_class: str
+    """Empty without a report."""
+    place: tuple[str, ...]
+
+
+_tally = lru_cache(maxsize=4096)(Tally)
+"""The same object for all who are alike."""
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One patient of the cohort: endpoint values, place in the flow, and the cuts at which both hold."""
 
@@ -25,6 +43,18 @@ class Member:
     """The values are the same at every cut from `since` on and before `until`, as long as no fact is new."""
     evaluable: Mapping[str, Observation]
     """What the patient is evaluable for, and since when: `pcr`, `rcb01`, and the toxicity rules by code."""
+    tally: Tally = field(init=False, repr=False)
+    time: tuple[float, bool] | None = field(init=False, repr=False)
+    """Days of event-free survival, and whether they end with an event; None outside of the full analysis set."""
+
+    def __post_init__(self) -> None:
+        """Keep at hand what every recalculation asks of everybody."""
+        p = self.endpoints
+        rcb_class = str(p.rcb.rcb_class) if p.rcb else ""
+        tally = _tally(p.in_full_set, p.evaluable, p.pcr.answer, p.rcb01.answer, rcb_class, self.place)
+        known = p.in_full_set and p.efs.days is not None
+        object.__setattr__(self, "tally", tally)
+        object.__setattr__(self, "time", (float(p.efs.days or 0), p.efs.status == "event") if known else None)
 
     def holds_at(self, cut: date) -> bool:
         """Return whether the values are those at this cut."""

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from neotorch.domain.statistics import Interval, KaplanMeier, clopper_pearson, exact_test, kaplan_meier
 from neotorch.domain.study import Study
-from neotorch.rules.endpoints.cohort import Member
+from neotorch.rules.endpoints.cohort import Member, Tally
 from neotorch.rules.endpoints.monitoring import Crossing, crossings
 from neotorch.rules.endpoints.patient import PatientEndpoints
 
@@ -80,26 +80,19 @@ def percent(interval: Interval | None) -> str:
 def trial_result(members: Iterable[Member], study: Study, cut: date) -> TrialResult:
     """Return the trial's figures from the patients' values at `cut`."""
     everyone = sorted(members, key=attrgetter("endpoints.subject"))
-    full = [m.endpoints for m in everyone if m.endpoints.first_dose is not None]
-    evaluable = [p for p in full if p.evaluable]
-    ends = study.endpoints
+    ends, tallies = study.endpoints, Counter(map(attrgetter("tally"), everyone))
     proportions = tuple(
-        proportion(
-            name, set_name, map(attrgetter(f"{name}.answer"), patients), getattr(ends, name).level, _p0(ends, name)
-        )
+        proportion(name, set_name, _answers(tallies, name, set_name), getattr(ends, name).level, _p0(ends, name))
         for name in ("pcr", "rcb01")
-        for set_name, patients in (("full", full), ("evaluable", evaluable))
+        for set_name in ("full", "evaluable")
     )
-    timed = [p.efs for p in full if p.efs.days is not None]
-    curve = None
-    if timed:
-        curve = kaplan_meier(
-            [float(e.days or 0) for e in timed], [e.status == "event" for e in timed], level=ends.efs.level
-        )
+    timed = [m.time for m in everyone if m.time]
+    curve = kaplan_meier([t for t, _ in timed], [e for _, e in timed], level=ends.efs.level) if timed else None
     placed: Counter[str] = Counter()
-    for places, patients_there in Counter(m.place for m in everyone).items():  # few differ
-        placed.update(dict.fromkeys(places, patients_there))
-    classes = Counter(str(p.rcb.rcb_class) for p in full if p.rcb)
+    classes: Counter[str] = Counter()
+    for one, patients in tallies.items():
+        placed.update(dict.fromkeys(one.place, patients))
+        classes[one.rcb_class] += patients * one.full
     landmarks = tuple((d, curve.at(float(d)) if curve else None) for d in ends.efs.landmarks_days)
     return TrialResult(
         cut=cut, study_version=study.version, patients=tuple(m.endpoints for m in everyone), proportions=proportions,
@@ -108,6 +101,15 @@ def trial_result(members: Iterable[Member], study: Study, cut: date) -> TrialRes
         losses={place: n for place, n in sorted(placed.items()) if place not in BOXES},
         crossed=crossings(everyone, study),
     )  # fmt: skip
+
+
+def _answers(tallies: Mapping[Tally, int], name: str, set_name: str) -> Counter[str]:
+    """Return how many of an analysis set have each answer."""
+    found: Counter[str] = Counter()
+    for one, patients in tallies.items():
+        if one.full and (set_name == "full" or one.evaluable):
+            found[getattr(one, name)] += patients
+    return found
 
 
 def _p0(ends: object, name: str) -> float | None:
