@@ -46,10 +46,11 @@ format: $(READY)  ## format the code and fix what can be fixed by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## measure: events recorded, journey steps, wakes, estimates, a rehearsal
+bench: $(READY)  ## measure: events recorded, journey steps, wakes, estimates, recalculations, a rehearsal
 	$(BIN)/python bench/record.py
 	$(BIN)/python bench/latency.py
 	$(BIN)/python bench/estimate.py
+	$(BIN)/python bench/recalculate.py
 	$(BIN)/python bench/rehearsal.py
 
 docs-check: $(READY)  ## every command is documented, every link leads somewhere
