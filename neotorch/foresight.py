@@ -29,14 +29,11 @@ def hold_back(engine: Engine) -> Flood | None:
     Once a day at most; what somebody has released on that day goes out.
     """
     post, by = engine.post, engine.clock() + AHEAD
-    zone, settings = engine.study.sites[0].time_zone, engine.settings
-    day = local_date(by, zone)
+    day = local_date(by, engine.study.sites[0].time_zone)
     if post.flood():
         return None
     count = post.news.daily[day] + waiting(engine, by)
-    held = foreseen(
-        count, post.news.daily, post.news.facts, day, factor=settings.flood_factor, floor=settings.flood_floor
-    )
+    held = foreseen(count, post.news.daily, post.news.facts, day, post.measure)
     if held:
         key = f"{ev.ENGINE_ID}incident/flood/{day}"
         incident = ev.Incident(id=key, study=engine.study.id, occurred=day, kind=ev.FLOOD, detail=str(held)[:500])

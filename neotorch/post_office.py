@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from neotorch.domain.calendar import at_hour, local_date
 from neotorch.domain.state import PatientState
 from neotorch.domain.study import Study
+from neotorch.domain.workdays import days_off_beside
 from neotorch.news import News
 from neotorch.notify import Notifier
 from neotorch.rules import Duties
@@ -23,7 +24,7 @@ from neotorch.rules.notices import (
     outlook,
     quiet_until,
 )
-from neotorch.rules.post import Flood, deputies, flood, next_digest
+from neotorch.rules.post import Flood, Measure, deputies, flood, next_digest
 from neotorch.rules.schedule import Because
 from neotorch.settings import ChannelSettings, Settings
 
@@ -50,11 +51,20 @@ class PostOffice:
         digests = {c.name: self._next_digest(c.name) for c in self._collecting()}
         return Audience(tell, channels, quiet, digests, str(self.flood() or ""))
 
+    @property
+    def measure(self) -> Measure:
+        """What is far more than usual here, where the working days are those of the study's sites."""
+        sites = self.study.sites
+        return Measure(
+            self.settings.flood_factor,
+            self.settings.flood_floor,
+            lambda day: max(days_off_beside(day, s) for s in sites),
+        )
+
     def flood(self) -> Flood | None:
         """Return why what can wait is held for a person: far more than usual went out; None if it is not held."""
-        factor, floor = self.settings.flood_factor, self.settings.flood_floor
         news, today = self.news, self._today(None)
-        found = flood(news.daily, news.facts, today, news.floods, factor=factor, floor=floor, calm=news.calm)
+        found = flood(news.daily, news.facts, today, self.measure, news.floods, news.calm)
         if found is None:
             news.calm = max(news.calm, today - timedelta(1))  # today more may go out
         return found

@@ -21,7 +21,6 @@ from neotorch.domain import events as ev
 from neotorch.engine import Engine
 from neotorch.garbage import little_garbage
 from neotorch.rehearsal import Batch, Progress, Rehearsal, RehearsalError, Turn
-from neotorch.rules.post import flood
 from neotorch.settings import Settings
 
 MOST = 2
@@ -30,6 +29,7 @@ WORTH_IT = 40
 """Patients from which it is quicker, the start of the processes included."""
 AT_ONCE = 100
 """Turns that go from one process to the other together."""
+GUARD = "A script that rehearses has to do so under `if __name__ == '__main__':`, or with processes=1."
 Done = tuple[Turn, list[ev.AnyLogged]]
 """A turn, and what was recorded in it."""
 
@@ -51,15 +51,16 @@ def play_shared(
         ends: list[tuple[Any, Connection]] = []
         try:
             for n in range(processes):
-                ours, theirs = context.Pipe(duplex=False)
+                ours, theirs = context.Pipe()
                 mine = [b for b in batches if people[b.facts[0].subject] == n]
                 apart = settings.model_copy(
                     update={"data_dir": Path(folder) / str(n), "database_url": None, "flood_floor": 1_000_000_000}
                 )
-                child = context.Process(target=_play, args=(apart, mine, until, theirs), daemon=True)
+                child = context.Process(target=_play, args=(apart, until, theirs), daemon=True)
                 child.start()
                 theirs.close()
                 ends.append((child, ours))
+                _give(ours, mine)
             return Joined(settings, batches, progress).join([_heard(end) for _, end in ends], until)
         finally:
             for child, end in ends:
@@ -93,15 +94,22 @@ class Joined(Rehearsal):
             yield from self.turns(self._agenda[0][0])
 
     def _would_hold(self) -> bool:
-        news, settings = self.engine.news, self.engine.settings
-        return any(
-            flood(news.daily, (), day, factor=settings.flood_factor, floor=settings.flood_floor) for day in news.daily
-        )
+        daily, measure = self.engine.news.daily, self.engine.post.measure
+        return any(measure.exceeded(count, day, daily) for day, count in daily.items())
 
 
-def _play(settings: Settings, batches: Sequence[Batch], until: datetime, end: Connection) -> None:
-    """Play some of the patients, without what is about the trial, and tell of each turn."""
+def _give(end: Connection, batches: Sequence[Batch]) -> None:
+    """Hand a process its patients; only now, for one that did not come up would not take them, and nobody would know."""
     try:
+        end.send(batches)
+    except OSError:
+        raise RehearsalError("it did not start", "a rehearsal's process", GUARD) from None
+
+
+def _play(settings: Settings, until: datetime, end: Connection) -> None:
+    """Play the patients that are handed over, without what is about the trial, and tell of each turn."""
+    try:
+        batches = end.recv()
         rehearsal = Alone(settings, batches, lambda *_: None)
         said: list[Done] = []
         upto = 0
@@ -132,9 +140,9 @@ def _heard(end: Connection) -> Iterator[Done]:
     while True:
         try:
             said = end.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise RehearsalError(
-                "it ended without a word", "a rehearsal's process", "Try again with more memory."
+                "it ended without a word", "a rehearsal's process", f"Try with more memory. {GUARD}"
             ) from None
         if said is None:
             return

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LONGEST = 31
 """No run of days off is longer; a calendar that says so is wrong."""
+WEEKEND = 2
 
 
 def is_working_day(day: date, site: Site) -> bool:
@@ -41,6 +42,16 @@ def shifted(day: date, site: Site, *, later: bool) -> date:
             return day
         day += step
     return day
+
+
+def days_off_beside(day: date, site: Site) -> int:
+    """Return how many days off lie directly before and after a day, beyond the two of a weekend."""
+    return max(0, sum(_run(day, site, step) for step in (-1, 1)) - WEEKEND)
+
+
+def _run(day: date, site: Site, step: int) -> int:
+    days = (day + timedelta(step * n) for n in range(1, LONGEST))
+    return next((n for n, d in enumerate(days) if is_working_day(d, site)), LONGEST)
 
 
 @lru_cache(maxsize=64)

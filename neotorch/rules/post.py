@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import median
@@ -61,40 +61,59 @@ def next_digest(today: date, hour: int, zone: str, now: datetime, *, sent_today:
     return at_hour(today + timedelta(1), hour, zone) if sent_today or now >= at else at
 
 
-def flood(
-    sent: Mapping[date, int], facts: Iterable[ev.AnyTrialFact], today: date, said: Mapping[date, str] = MappingProxyType({}),
-    *, factor: float, floor: int, calm: date = date.min,
+@dataclass(frozen=True)
+class Measure:
+    """What is far more than usual: over `factor` times the usual day's notices, and at least `floor`.
+
+    A working day next to days off brings what they would have: `gathers` says how many usual days' worth that adds.
+    """
+
+    factor: float
+    floor: int
+    gathers: Callable[[date], int] = lambda _: 0
+
+    def exceeded(self, count: int, day: date, sent: Mapping[date, int]) -> str:
+        """Return what is usual, in words, where `count` is far more; empty where it is not or nobody can say."""
+        usual = _usual(sent, day)
+        if count < self.floor or not usual or count <= self.factor * usual:
+            return ""
+        more = self.gathers(day)
+        if count <= (self.factor + more) * usual:
+            return ""
+        return f"usual are {usual:g} a day" + (f" and {more} days off are next to it" if more else "")
+
+
+def flood(  # noqa: PLR0917 - days, people's word, and what was said before
+    sent: Mapping[date, int], facts: Iterable[ev.AnyTrialFact], today: date, measure: Measure,
+    said: Mapping[date, str] = MappingProxyType({}), calm: date = date.min,
 ) -> Flood | None:  # fmt: skip
-    """Return the newest day on which more than `factor` times the usual went out, unless it was released since.
+    """Return the newest day on which far more than usual went out, unless it was released since.
 
     `sent`: local day -> notices. Usual is the median over the days with any notice in the 30 days before; it
-    takes five such days to say so, and `floor` notices a day are never too many. `said`: local day -> why notices
-    were held that day before they went out. Up to the day `calm` it is known that it was not so many.
+    takes five such days to say so. `said`: local day -> why notices were held that day before they went out. Up to the
+    day `calm` it is known that it was not so many.
     """
     days = sent if calm == date.min else [calm + timedelta(n) for n in range(1, (today - calm).days + 1)]
-    many = [day for day in days if sent.get(day, 0) >= floor]
+    many = [day for day in days if sent.get(day, 0) >= measure.floor]
     if not many and not said:
         return None
     released = _released(facts)
     for day in sorted((d for d in {*many, *said} if released < d <= today), reverse=True):
-        usual = _usual(sent, day)
         if day in said:
             return Flood(day, said[day].removesuffix(f"; {TODO}"))
-        if usual and sent[day] > factor * usual:
-            return Flood(
-                day, f"{sent[day]} notices went out on {day}, usual are {usual:g} a day; what can wait is held"
-            )
+        if usual := measure.exceeded(sent[day], day, sent):
+            return Flood(day, f"{sent[day]} notices went out on {day}, {usual}; what can wait is held")
     return None
 
 
 def foreseen(
-    count: int, sent: Mapping[date, int], facts: Iterable[ev.AnyTrialFact], day: date, *, factor: float, floor: int
+    count: int, sent: Mapping[date, int], facts: Iterable[ev.AnyTrialFact], day: date, measure: Measure
 ) -> Flood | None:
     """Return why notices are to be held before they go out: `count` of a day, sent and to be sent, are far too many."""
-    usual = _usual(sent, day)
-    if count < floor or not usual or count <= factor * usual or _released(facts) >= day:
+    usual = measure.exceeded(count, day, sent)
+    if not usual or _released(facts) >= day:
         return None
-    return Flood(day, f"{count} notices would go out on {day}, usual are {usual:g} a day; what can wait is held")
+    return Flood(day, f"{count} notices would go out on {day}, {usual}; what can wait is held")
 
 
 def _released(facts: Iterable[ev.AnyTrialFact]) -> date:

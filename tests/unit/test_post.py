@@ -13,9 +13,10 @@ import pytest
 
 from neotorch.cli import main
 from neotorch.domain import events as ev
+from neotorch.domain.workdays import days_off_beside
 from neotorch.foresight import hold_back, waiting
 from neotorch.receivers import Post, WebReceiver
-from neotorch.rules.post import deputies, flood, next_digest
+from neotorch.rules.post import Measure, deputies, flood, next_digest
 from tests.support import START, STUDY_ID, SUBJECT, ZONE, Trial, at, cycle, fact, forms, screened, study
 
 DAY = timedelta(1)
@@ -260,8 +261,29 @@ FLOODS: list[Any] = [
 @pytest.mark.parametrize(("sent", "held"), FLOODS)
 def test_what_is_far_more_than_usual(sent: dict[date, int], held: bool) -> None:
     """More than five times the median day, at least fifty, and held until somebody has let it go."""
-    assert (flood(sent, [], START, factor=5, floor=50) is not None) is held
-    assert flood(sent, [told("notices_released", START, reason="x")], START, factor=5, floor=50) is None
+    assert (flood(sent, [], START, Measure(5, 50)) is not None) is held
+    assert flood(sent, [told("notices_released", START, reason="x")], START, Measure(5, 50)) is None
+
+
+HOLIDAYS: list[Any] = [
+    pytest.param(date(2024, 9, 30), 5, id="the Monday before National Day week, seven days off"),
+    pytest.param(date(2024, 10, 8), 5, id="the first day after it"),
+    pytest.param(date(2024, 9, 27), 0, id="a Friday, the Saturday off and the Sunday worked in exchange"),
+    pytest.param(date(2024, 9, 20), 0, id="a Friday"),
+    pytest.param(date(2024, 9, 18), 1, id="a Wednesday after three days off"),
+]
+
+
+@pytest.mark.parametrize(("day", "more"), HOLIDAYS)
+def test_a_day_next_to_days_off_may_bring_what_they_would_have(day: date, more: int) -> None:
+    """Each day off beyond a weekend adds a usual day, at a site that keeps China's calendar."""
+    assert days_off_beside(day, study().sites[0]) == more
+    sent = {day - n * DAY: 10 for n in range(1, 8)}
+    measure = Measure(5, 50, lambda d: days_off_beside(d, study().sites[0]))
+    assert flood({**sent, day: 10 * (5 + more)}, [], day, measure) is None
+    found = flood({**sent, day: 10 * (5 + more) + 1}, [], day, measure)
+    assert found
+    assert (f"{more} days off" in found.what) is bool(more)
 
 
 def test_a_flood_is_held_said_and_let_go(tmp_path: Path, web: WebReceiver) -> None:

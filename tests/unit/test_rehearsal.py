@@ -15,7 +15,7 @@ import pytest
 from neotorch.domain import events as ev
 from neotorch.engine import Engine
 from neotorch.rehearsal import PaperNotifier, RehearsalError, in_batches, rehearse
-from neotorch.rehearsal_shared import MOST, WORTH_IT, share_of
+from neotorch.rehearsal_shared import GUARD, MOST, WORTH_IT, share_of
 from neotorch.settings import Settings
 from neotorch.simulation import Dated, simulate
 from neotorch.simulation.sites import with_sites
@@ -137,6 +137,21 @@ def test_the_same_seed_gives_the_same_bytes_in_any_process(tmp_path: Path) -> No
     ]  # fmt: skip
     assert heads[0] == heads[1]
     assert "hash=" in heads[0]
+
+
+def test_a_process_that_does_not_come_up_is_told_of(tmp_path: Path) -> None:
+    """A script that would start itself again and again hears what to do, instead of waiting for ever."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys; from pathlib import Path; from tests.unit.test_rehearsal import *\n"
+        "rehearse(Settings(data_dir=Path(sys.argv[1])), facts(6), NOW, processes=2)\n",
+        encoding="utf-8",
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(script), str(tmp_path / "data")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=120)
+    assert ended.returncode != 0
+    assert GUARD in ended.stderr
 
 
 def test_what_counts_everybodys_notices_is_played_by_one_process(tmp_path: Path) -> None:
