@@ -20,6 +20,7 @@ from neotorch.domain import events as ev
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.figures import names_to_compare
+from neotorch.garbage import keep, little_garbage
 from neotorch.rules.endpoints import Cohort, TrialResult, member, trial_result
 from neotorch.rules.trial import diff_values
 from neotorch.settings import Settings, load_study
@@ -43,7 +44,9 @@ def main() -> None:
     print(f"{'patients':>10}{'changed':>10}{'derivation':>14}{'whole answer':>14}")
     nights = {}
     for count in args.patients:
-        trial, nights[count] = timed(lambda n=count: Trial(copies(models, n), study))
+        with little_garbage():  # as neotorch/figures.py has it
+            trial, nights[count] = timed(lambda n=count: Trial(copies(models, n), study))
+        keep()
         for changed in args.changed:
             spent = trial.after_an_event(changed)
             print(f"{count:>10}{changed:>10}{spent.derivation:>12.4f} s{spent.whole:>12.3f} s")

@@ -16,6 +16,7 @@ from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
+from neotorch.garbage import keep, little_garbage
 from neotorch.rules.endpoints import ANNOUNCED, Cohort, TrialResult, member, trial_result
 from neotorch.rules.endpoints.analysis import TrialAnalysis, analyse
 from neotorch.rules.endpoints.monitoring import Monitor, monitors
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 Trigger = Literal["event", "nightly", "rebuild"]
 TRIES = 3
 """So often the figures are brought up to a head that moves meanwhile; then they are derived for a head that stands."""
+MANY = 5_000
+"""From so many patients derived at once on it is worth the while to take them out of the search for garbage."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,11 @@ class Figures:
                 self._cohort, self._upto = Cohort(study), 0
             fresh = engine.log.read(after=self._upto, until_seq=head)
             changed = {r.event.subject for r in fresh if r.event.subject and isinstance(r.event, ev.Fact)}
-            self._unrecorded |= self._cohort.refresh(changed, cut, engine.state)
+            with little_garbage():
+                derived = self._cohort.refresh(changed, cut, engine.state)
+            if len(derived) >= MANY:
+                keep()
+            self._unrecorded |= derived
             self._upto = head
             if engine.head() == head:
                 return trial_result(self._cohort.members.values(), study, cut), head
@@ -160,7 +167,8 @@ class Figures:
         engine = self._engine
         study = engine.versions(until_seq=head).trial
         states = (fold(engine.log.read(s, until_seq=head), s) for s in engine.subjects())
-        afresh = trial_result([member(s, study, result.cut) for s in states], study, result.cut)
+        with little_garbage():
+            afresh = trial_result([member(s, study, result.cut) for s in states], study, result.cut)
         if off := diff_values(result.values(), afresh.values()):
             what = f"the result kept up to log position {head} differs from the one derived from the whole log"
             return self._incident("incremental-endpoint", what, off, head)

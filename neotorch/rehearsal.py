@@ -7,12 +7,10 @@ claims and outcomes of notices included. Only the channels are not contacted: a 
 
 from __future__ import annotations
 
-import gc
 import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +18,7 @@ from neotorch.domain import events as ev
 from neotorch.domain.calendar import at_hour
 from neotorch.domain.errors import NeotorchError
 from neotorch.engine import Engine
+from neotorch.garbage import little_garbage
 from neotorch.notify import Channel, Notice, Notifier, SendResult, render
 from neotorch.settings import Settings
 from neotorch.simulation import Dated
@@ -77,17 +76,6 @@ def rehearse(
         if many > 1 and (engine := play_shared(settings, batches, until, progress, many)):
             return engine
         return Rehearsal(settings, batches, progress).play(until)
-
-
-@contextmanager
-def little_garbage() -> Iterator[None]:
-    """Look for garbage less often than usual: nearly all that a rehearsal makes is kept to its end."""
-    before = gc.get_threshold()
-    gc.set_threshold(100_000, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from typing import Any
 
 from neotorch.domain import events as ev
 from neotorch.engine import Engine
-from neotorch.rehearsal import Batch, Progress, Rehearsal, RehearsalError, Turn, little_garbage
+from neotorch.garbage import little_garbage
+from neotorch.rehearsal import Batch, Progress, Rehearsal, RehearsalError, Turn
 from neotorch.settings import Settings
 
 MOST = 2

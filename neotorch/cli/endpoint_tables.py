@@ -189,8 +189,9 @@ def _moved(moment: Moment) -> str:
 
 
 def limits(interval: Interval | None) -> dict[str, float | None]:
-    """Return an interval as plain values."""
-    return {n: getattr(interval, n) if interval else None for n in ("estimate", "lower", "upper", "level")}
+    """Return an interval as plain values; survival that has come down to 0 has no limits."""
+    found = {n: getattr(interval, n) if interval else None for n in ("estimate", "lower", "upper", "level")}
+    return found | ({"lower": None, "upper": None} if interval and interval.upper == 0 else {})
 
 
 def say(line: str) -> None:

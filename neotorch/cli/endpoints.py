@@ -43,7 +43,7 @@ def endpoints(
     monitoring: bool
         Planned tests and monitoring rules instead, with every look since the first patient.
     history: list[str]
-        Every recorded change of a value instead, such as pcr.full or NT-007/pcr; without a name, of the trial's figures.
+        Every recorded change of a value instead, such as pcr.full, or a patient's, as SUBJECT/pcr; without a name, of the trial's figures.
     json: bool
         Print all of it as JSON, with every patient's values and reasons.
     """
@@ -93,9 +93,9 @@ def _history(rows: Sequence[ev.Recorded], names: Sequence[str], result: TrialRes
     unknown = next((n for n in names if n not in ever), None)
     if unknown is not None:
         trial = ", ".join(sorted(n for n in ever if "/" not in n))
-        raise BadInput(
-            f"no value is called {unknown!r}", "--history", f"Name one of {trial}, or a patient's, as NT-007/pcr."
-        )
+        whose = result.patients[0].subject if result.patients else "SUBJECT"
+        todo = f"Name one of {trial}, or a patient's, as {whose}/{ANNOUNCED[0]}."
+        raise BadInput(f"no value is called {unknown!r}", "--history", todo)
     return history(told, *names)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from neotorch.domain.state import PatientState
 from neotorch.domain.study import Study
@@ -13,7 +15,23 @@ from neotorch.rules.endpoints.patient import PatientEndpoints, patient_endpoints
 from neotorch.rules.schedule import journey
 
 
-@dataclass(frozen=True)
+class Tally(NamedTuple):
+    """What of a patient is counted in the headline figures. Few differ, so a trial is counted by them."""
+
+    full: bool
+    evaluable: bool
+    pcr: str
+    rcb01: str
+    rcb_class: str
+    """Empty without a report."""
+    place: tuple[str, ...]
+
+
+_tally = lru_cache(maxsize=4096)(Tally)
+"""The same object for all who are alike."""
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One patient of the cohort: endpoint values, place in the flow, and the cuts at which both hold."""
 
@@ -25,6 +43,18 @@ class Member:
     """The values are the same at every cut from `since` on and before `until`, as long as no fact is new."""
     evaluable: Mapping[str, Observation]
     """What the patient is evaluable for, and since when: `pcr`, `rcb01`, and the toxicity rules by code."""
+    tally: Tally = field(init=False, repr=False)
+    time: tuple[float, bool] | None = field(init=False, repr=False)
+    """Days of event-free survival, and whether they end with an event; None outside of the full analysis set."""
+
+    def __post_init__(self) -> None:
+        """Keep at hand what every recalculation asks of everybody."""
+        p = self.endpoints
+        rcb_class = str(p.rcb.rcb_class) if p.rcb else ""
+        tally = _tally(p.in_full_set, p.evaluable, p.pcr.answer, p.rcb01.answer, rcb_class, self.place)
+        known = p.in_full_set and p.efs.days is not None
+        object.__setattr__(self, "tally", tally)
+        object.__setattr__(self, "time", (float(p.efs.days or 0), p.efs.status == "event") if known else None)
 
     def holds_at(self, cut: date) -> bool:
         """Return whether the values are those at this cut."""
@@ -88,10 +118,17 @@ class Cohort:
     def __init__(self, study: Study) -> None:
         self.study = study
         self.members: dict[str, Member] = {}
+        self._since, self._until = date.min, date.max
+        """At cuts from the one on and before the other, everybody's values hold."""
 
     def refresh(self, changed: Iterable[str], cut: date, state_of: Callable[[str], PatientState]) -> set[str]:
         """Derive anew who has new facts or whose values do not hold at this cut, and return who that was."""
-        stale = {*changed, *(s for s, m in self.members.items() if not m.holds_at(cut))}
+        all_hold = self._since <= cut < self._until
+        stale = {*changed, *(() if all_hold else (s for s, m in self.members.items() if not m.holds_at(cut)))}
+        if not all_hold:
+            self._since, self._until = date.min, date.max
         for subject in stale:
             self.members[subject] = member(state_of(subject), self.study, cut)
+        for one in (self.members[s] for s in stale) if all_hold else self.members.values():
+            self._since, self._until = max(self._since, one.since), min(self._until, one.until)
         return stale

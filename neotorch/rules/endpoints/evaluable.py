@@ -17,7 +17,7 @@ FIGURES: tuple[Figure, ...] = get_args(Figure)
 DECIDED = ("yes", "no")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Observation:
     """What one patient adds to a share, and since when. Whoever has none is not evaluable yet."""
 

@@ -145,9 +145,7 @@ def first_evaluable(
     members: Iterable[Member], measures: str, count: int | None = None
 ) -> list[tuple[date, str, Observation]]:
     """Return (day, subject, observation) of the first `count` evaluable patients (all, if None), in order."""
-    seen = (
-        (one.on, m.endpoints.subject, one) for m in members if (one := m.evaluable.get(measures)) is not None
-    )  # subjects differ, so observations are never compared
+    seen = [(one.on, m.endpoints.subject, one) for m in members if (one := m.evaluable.get(measures)) is not None]
     return sorted(seen) if count is None else nsmallest(count, seen)
 
 
