@@ -78,6 +78,8 @@ def _interval(found: Interval | None) -> str:
 
 def _words(found: Recalculation) -> str:
     words = f"{len(found.changes)} values changed" if found.changed else "nothing changed"
+    for event in found.boundaries:
+        words += f"; boundary {event.rule} at {event.n} {'crossed' if event.type == 'boundary_crossed' else 'crossed no more'}"
     return words + (f"; INCIDENT: {found.incident.kind}" if found.incident else "")
 
 

@@ -126,7 +126,7 @@ class Effects:
         language: Literal["en", "zh"] = "en" if (channel.language or site.languages[0]) == "en" else "zh"
         data = dict(notice.data) | self._reason(notice, language) | {
             "study": f"{self.study.short_title} {self.study.version}",
-            "where": link or f"neotorch patient {notice.data.get('subject', '')}".strip(),
+            "where": link or _command(notice),
             "possible_repeat": delivery.possible_repeat, "sent_at": self.clock(),
         }  # fmt: skip
         return Message(delivery.key, notice.kind, delivery.role, language, data)
@@ -141,6 +141,18 @@ class Effects:
         else:
             found.pop("why")
         return found
+
+
+def _command(notice: Notice) -> str:
+    """Return where to look on the console."""
+    subject = notice.data.get("subject")
+    return (
+        f"neotorch patient {subject}"
+        if subject
+        else "neotorch endpoints"
+        if notice.kind == "boundary"
+        else "neotorch patient"
+    )
 
 
 def _about(one: Delivery) -> dict[str, Any]:

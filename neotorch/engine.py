@@ -21,7 +21,7 @@ from neotorch.domain.growth import grown
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
 from neotorch.effects import Effects
-from neotorch.explanations import explain_key, explain_notice
+from neotorch.explanations import explain_boundary, explain_key, explain_notice
 from neotorch.figures import Figures, Recalculation, Trigger
 from neotorch.news import News
 from neotorch.notify import Channel, Notifier
@@ -44,6 +44,7 @@ from neotorch.rules.admission import admit, batch_order, needs_the_rest, with_fa
 from neotorch.rules.desk import Refusal
 from neotorch.rules.endpoints import PatientEndpoints, TrialResult, Value, patient_endpoints, patient_values
 from neotorch.rules.endpoints.analysis import TrialAnalysis
+from neotorch.rules.endpoints.toxicity import bears_on_a_boundary
 from neotorch.rules.metrics import SiteQueries, metrics
 from neotorch.rules.notices import Audience, deliveries
 from neotorch.rules.post import Flood
@@ -168,10 +169,11 @@ class Engine:
         moved = {r.event.subject for r in fresh if r.event.subject}
         sites = {site for site, at in self.versions().positions.items() if at > seq}
         moved |= {s for s in self.subjects() if self.state(s).site in sites} if sites else set()
-        bears = any(self._bears_on_endpoints(r.event) for r in fresh)
+        bears = any(self.bears_on_endpoints(r.event) for r in fresh)
         return (fresh[-1].seq if fresh else seq), moved, bears
 
-    def _bears_on_endpoints(self, event: ev.AnyLogged) -> bool:
+    def bears_on_endpoints(self, event: ev.AnyLogged) -> bool:
+        """Return whether the endpoints are recalculated at once for an event; for others the night is soon enough."""
         taken_back = isinstance(event, ev.Retraction)
         while isinstance(event, ev.Retraction):
             target = self.log.get(event.retracts)
@@ -179,6 +181,8 @@ class Engine:
                 return False
             event = target.event
         moved = isinstance(event, ev.CycleGiven) and (taken_back or event.corrects is not None)
+        if isinstance(event, ev.AdverseEvent):
+            return taken_back or event.corrects is not None or bears_on_a_boundary(event, self.study)
         return event.type in ev.ENDPOINT_TYPES or moved or isinstance(event, ev.AmendmentActivated)
 
     def state(self, subject: str, *, as_of: datetime | None = None, until_seq: int | None = None) -> PatientState:
@@ -247,6 +251,9 @@ class Engine:
         subject = key.split("/", 1)[0]
         if subject in self.subjects():
             return self._explain_patient(key, subject, as_of)
+        if key.startswith("boundary/"):
+            version = self.versions(as_of=as_of).trial.version
+            return explain_boundary(key, self._figures.monitoring(as_of), self.log.read(known_at=as_of), version)
         return self._explain_told(key, as_of)
 
     def _explain_patient(self, key: str, subject: str, as_of: datetime | None) -> dict[str, str]:
@@ -457,6 +464,10 @@ class Engine:
     ) -> TrialAnalysis:  # fmt: skip
         """Return the whole analysis of the trial (or of one site's patients), for reports and exports."""
         return self._figures.analysis(cut, as_of, until_seq, site)
+
+    def next_turn(self) -> date | None:
+        """Return the next day on which time alone makes a figure another, as of the last recalculation."""
+        return self._figures.next_turn()
 
     def recalculate(self, trigger: Trigger) -> Recalculation:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from neotorch.plan import closed_by
 from neotorch.rules import Duties
 from neotorch.rules.clocks import Clock
 from neotorch.rules.endpoints import Value
+from neotorch.rules.endpoints.monitoring import Monitor, crossing_key
 from neotorch.rules.gates import WORDS, Gate
 from neotorch.rules.notices import Audience
 from neotorch.rules.reminded import Reminded, reminded
@@ -211,6 +212,31 @@ def explain_clock(clock: Clock) -> dict[str, str]:
         "report": clock.name, "status": clock.status, "aware": clock.local(clock.aware),
         "deadline": clock.local(clock.deadline), "reported": reported, "because": str(clock.because),
     }  # fmt: skip
+
+
+def explain_boundary(
+    key: str, monitoring: Sequence[Monitor], recorded: Iterable[ev.Recorded], version: str
+) -> dict[str, str]:
+    """Return what stands behind a look at a monitoring boundary, `boundary/RULE/PATIENTS`; empty if there is no such rule."""
+    _, _, rest = key.partition("/")
+    code, _, number = rest.rpartition("/")
+    rule = next((m for m in monitoring if m.code == code), None)
+    said = {
+        f"recorded at {r.recorded_at.isoformat()}": f"{r.event.type.replace('_', ' ')}: {r.event.reason}"
+        for r in recorded
+        if isinstance(r.event, ev.BoundaryCrossed | ev.BoundaryWithdrawn)
+        and crossing_key(r.event.rule, r.event.n) == key
+    }
+    if rule is None or not number.isdigit():
+        return said
+    n = int(number)
+    found = {"boundary": code, "method": rule.method, "parameters": rule.parameters, "source": rule.rule.source}
+    if not 0 < n <= len(rule.looks):
+        limit = rule.stops(dict(rule.boundary).get(n))
+        return found | {"status": f"{len(rule.looks)} patients are evaluable; at {n}: {limit}"} | said
+    look = rule.looks[n - 1]
+    status = "crossed" if look.crossed else "not crossed"
+    return found | {"status": status, "on": str(look.on), "because": str(rule.because(look, version))} | said
 
 
 def explain_deviation(key: str, state: PatientState, duties: Duties) -> dict[str, str]:

@@ -6,17 +6,20 @@ between the two is an incident that names patient and field.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal
 
+from neotorch.boundaries import record_boundaries
 from neotorch.domain import events as ev
 from neotorch.domain.calendar import local_date
 from neotorch.domain.state import PatientState, fold
 from neotorch.domain.study import Study
+from neotorch.garbage import keep, little_garbage
 from neotorch.rules.endpoints import ANNOUNCED, Cohort, TrialResult, member, trial_result
 from neotorch.rules.endpoints.analysis import TrialAnalysis, analyse
+from neotorch.rules.endpoints.monitoring import Monitor, monitors
 from neotorch.rules.trial import diff_values, displayed
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 Trigger = Literal["event", "nightly", "rebuild"]
 TRIES = 3
 """So often the figures are brought up to a head that moves meanwhile; then they are derived for a head that stands."""
+MANY = 5_000
+"""From so many patients derived at once on it is worth the while to take them out of the search for garbage."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,19 @@ class Recalculation:
     incident: ev.Incident | None = None
     derived: int = 0
     """How many patients were derived anew."""
+    boundaries: tuple[ev.BoundaryCrossed | ev.BoundaryWithdrawn, ...] = ()
+    """Monitoring boundaries newly crossed, or crossed no more."""
 
     @property
     def changed(self) -> bool:
         """Whether any value differs from the last recorded result."""
         return bool(self.changes)
+
+
+def names_to_compare(result: TrialResult, old: Mapping[str, str], derived: Iterable[str]) -> set[str]:
+    """Return the names of the values that an event can have changed: the trial's own, and those of who was derived anew."""
+    trial = {*result.trial_values(), *(k for k in old if "/" not in k)}
+    return trial | {f"{subject}/{field}" for subject in derived for field in ANNOUNCED}
 
 
 class Figures:
@@ -69,15 +82,26 @@ class Figures:
         study, day, states = self._known(cut, as_of, until_seq)
         return analyse((s for s in states if site in (None, s.site)), study, day)
 
+    def monitoring(self, as_of: datetime | None = None) -> tuple[Monitor, ...]:
+        """Return the monitoring rules with their looks, as known at `as_of`; now by default."""
+        study, day, states = self._known(None, as_of, None)
+        return monitors([member(s, study, day) for s in states], study)
+
+    def next_turn(self) -> date | None:
+        """Return the next day on which time alone may make a value another; None before the first recalculation."""
+        members = self._cohort.members.values() if self._cohort else ()
+        return min((m.until for m in members if m.until < date.max), default=None)
+
     def _known(
         self, cut: date | None, as_of: datetime | None, until_seq: int | None
     ) -> tuple[Study, date, Iterable[PatientState]]:
-        """Return study, cut and states as they were known."""
+        """Return study, cut and states as they were known; who was not known of is left out."""
         engine = self._engine
         zone = engine.study.sites[0].time_zone
         day = cut or (local_date(as_of, zone) if as_of else engine.today())
         study = engine.versions(as_of=as_of, until_seq=until_seq).trial
-        return study, day, (engine.state(s, as_of=as_of, until_seq=until_seq) for s in engine.subjects())
+        states = (engine.state(s, as_of=as_of, until_seq=until_seq) for s in engine.subjects())
+        return study, day, (state for state in states if state.learnt)
 
     def recalculate(self, trigger: Trigger) -> Recalculation:
         """Bring all endpoints up to the log; record what differs from the last recorded result, for it to be told."""
@@ -86,15 +110,15 @@ class Figures:
         news = engine.news
         old, last = dict(news.values), news.recalculated
         incident = self._checked(result, head, old, last) if trigger == "nightly" else None
+        crossed = record_boundaries(engine.effects(None), news.boundaries, result.crossed, head)
         derived, self._unrecorded = self._unrecorded, set()
         new = result.values()
-        names = {*result.trial_values(), *(k for k in old if "/" not in k)}
-        names |= {f"{subject}/{field}" for subject in derived for field in ANNOUNCED}
+        names = names_to_compare(result, old, derived)
         if trigger != "event" or last is None:
             names = {*old, *new}
         changes = diff_values({n: old[n] for n in names if n in old}, {n: new[n] for n in names if n in new})
         if not changes:
-            return Recalculation(result, (), None, incident, len(derived))
+            return Recalculation(result, (), None, incident, len(derived), crossed)
         digest = ev.digest_of(new)
         effects = engine.effects(None)
         event = ev.EndpointsRecalculated(
@@ -102,7 +126,7 @@ class Figures:
             result_digest=digest, changes=list(changes), explained_by=self._explaining(changes, last),
         )  # fmt: skip
         effects.append(event)
-        return Recalculation(result, changes, event, incident, len(derived))
+        return Recalculation(result, changes, event, incident, len(derived), crossed)
 
     def _now(self) -> tuple[TrialResult, int]:
         """Return today's figures and the log position that they are of."""
@@ -113,7 +137,11 @@ class Figures:
                 self._cohort, self._upto = Cohort(study), 0
             fresh = engine.log.read(after=self._upto, until_seq=head)
             changed = {r.event.subject for r in fresh if r.event.subject and isinstance(r.event, ev.Fact)}
-            self._unrecorded |= self._cohort.refresh(changed, cut, engine.state)
+            with little_garbage():
+                derived = self._cohort.refresh(changed, cut, engine.state)
+            if len(derived) >= MANY:
+                keep()
+            self._unrecorded |= derived
             self._upto = head
             if engine.head() == head:
                 return trial_result(self._cohort.members.values(), study, cut), head
@@ -139,7 +167,8 @@ class Figures:
         engine = self._engine
         study = engine.versions(until_seq=head).trial
         states = (fold(engine.log.read(s, until_seq=head), s) for s in engine.subjects())
-        afresh = trial_result([member(s, study, result.cut) for s in states], study, result.cut)
+        with little_garbage():
+            afresh = trial_result([member(s, study, result.cut) for s in states], study, result.cut)
         if off := diff_values(result.values(), afresh.values()):
             what = f"the result kept up to log position {head} differs from the one derived from the whole log"
             return self._incident("incremental-endpoint", what, off, head)

@@ -11,6 +11,7 @@ from neotorch.domain.calendar import local_date
 from neotorch.domain.growth import grown_notices
 from neotorch.domain.state import NoticeTrail
 from neotorch.domain.study import Study
+from neotorch.rules.endpoints.monitoring import crossing_key
 from neotorch.rules.notices import Notice
 from neotorch.rules.post import effective
 from neotorch.rules.trial import apply_changes, trial_notices
@@ -38,6 +39,8 @@ class News:
         """The endpoints as last recorded: the sum of all changes."""
         self.recalculated: ev.EndpointsRecalculated | None = None
         """The newest recalculation that changed anything."""
+        self.boundaries: dict[str, ev.BoundaryCrossed | ev.BoundaryWithdrawn] = {}
+        """Key of a look -> the last word on its boundary, of those that were ever crossed."""
         self._trails: tuple[int, Mapping[str, NoticeTrail]] = (0, {})
         self._notices: tuple[Study | None, int, list[Notice]] = (None, 0, [])
 
@@ -52,6 +55,8 @@ class News:
                 if isinstance(row.event, ev.EndpointsRecalculated):
                     self.recalculated = row.event
                     apply_changes(self.values, row.event.changes)
+                if isinstance(row.event, ev.BoundaryCrossed | ev.BoundaryWithdrawn):
+                    self.boundaries[crossing_key(row.event.rule, row.event.n)] = row.event
                 if isinstance(row.event, ev.Incident) and row.event.kind == ev.FLOOD:
                     self.floods[row.event.occurred] = row.event.detail
             if isinstance(row.event, ev.NoticeSent) and row.event.part_of is None:

@@ -7,18 +7,18 @@ claims and outcomes of notices included. Only the channels are not contacted: a 
 
 from __future__ import annotations
 
-import gc
 import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from neotorch.domain import events as ev
+from neotorch.domain.calendar import at_hour
 from neotorch.domain.errors import NeotorchError
 from neotorch.engine import Engine
+from neotorch.garbage import little_garbage
 from neotorch.notify import Channel, Notice, Notifier, SendResult, render
 from neotorch.settings import Settings
 from neotorch.simulation import Dated
@@ -26,6 +26,8 @@ from neotorch.store.rehearsal import RehearsalLog
 
 QUIET = timedelta(seconds=1)
 """Endpoints are recalculated so long after the event, like the dispatcher does."""
+NIGHT = 2
+"""Hour at the site at which time's own changes are looked for, when `neotorch up` derives everything anew."""
 ROUNDS = 8
 """A step may give rise to another; more rounds than a patient can need in one wake."""
 Progress = Callable[[int, int], None]
@@ -76,17 +78,6 @@ def rehearse(
         return Rehearsal(settings, batches, progress).play(until)
 
 
-@contextmanager
-def little_garbage() -> Iterator[None]:
-    """Look for garbage less often than usual: nearly all that a rehearsal makes is kept to its end."""
-    before = gc.get_threshold()
-    gc.set_threshold(100_000, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-
-
 @dataclass(frozen=True)
 class Batch:
     """What is recorded at one instant for one patient together, as a site's export would bring it."""
@@ -95,11 +86,6 @@ class Batch:
     number: int
     """Place among all batches; it orders those of one instant."""
     facts: tuple[ev.AnyFact, ...]
-
-    @property
-    def bears_on_endpoints(self) -> bool:
-        """Whether the endpoints are recalculated for it."""
-        return any(f.type in ev.ENDPOINT_TYPES for f in self.facts)
 
 
 def in_batches(dated: Sequence[Dated]) -> list[Batch]:
@@ -129,6 +115,7 @@ class Rehearsal:
         heapq.heapify(self._agenda)
         self._wake_at: dict[str, datetime] = {}
         self._recalculate_at: datetime | None = None
+        self._night: datetime | None = None
 
     def play(self, until: datetime) -> Engine:
         """Let the time pass to `until`."""
@@ -167,7 +154,7 @@ class Rehearsal:
         self._recorded(batch)
 
     def _recorded(self, batch: Batch) -> None:
-        if self._recalculate_at is None and batch.bears_on_endpoints:
+        if self._recalculate_at is None and any(map(self.engine.bears_on_endpoints, batch.facts)):
             self._recalculate_at = self._now + QUIET
             heapq.heappush(self._agenda, (self._recalculate_at, 2, ""))
         self._done += len(batch.facts)
@@ -192,7 +179,16 @@ class Rehearsal:
     def _recalculate(self) -> None:
         """Derive the endpoints and announce what changed, as flows/recalculate_endpoints.py has it."""
         self._recalculate_at = None
-        if self.engine.recalculate("event").recorded is None:
-            return
-        for step in self.engine.trial_plan():
-            self.engine.perform_now(None, step)
+        found = self.engine.recalculate("event")
+        if found.recorded or found.boundaries:
+            for step in self.engine.trial_plan():
+                self.engine.perform_now(None, step)
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Come back in the night of the day on which time alone makes a figure another."""
+        turn = self.engine.next_turn()
+        night = None if turn is None else at_hour(turn, NIGHT, self.engine.study.sites[0].time_zone)
+        if night and night != self._night:
+            self._night = night
+            heapq.heappush(self._agenda, (night, 2, ""))

@@ -19,7 +19,8 @@ from typing import Any
 
 from neotorch.domain import events as ev
 from neotorch.engine import Engine
-from neotorch.rehearsal import Batch, Progress, Rehearsal, RehearsalError, Turn, little_garbage
+from neotorch.garbage import little_garbage
+from neotorch.rehearsal import Batch, Progress, Rehearsal, RehearsalError, Turn
 from neotorch.settings import Settings
 
 MOST = 2
@@ -89,7 +90,7 @@ class Joined(Rehearsal):
 
     def turns_before(self, turn: Turn) -> Iterator[Turn]:
         """Do what is to be done here before somebody's turn."""
-        if self._agenda and self._agenda[0] < turn:
+        while self._agenda and self._agenda[0] < turn:
             yield from self.turns(self._agenda[0][0])
 
     def _would_hold(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -26,7 +26,10 @@ def print_json(value: object) -> None:
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str | None = None) -> None:
     """Print a table; cells are data, never markup."""
-    grid = Table(title=title, title_justify="left", caption=caption, caption_justify="left", header_style="bold")
+    wide = min(len(title), out.width)  # a title is not broken because its columns are narrow
+    grid = Table(
+        title=title, min_width=wide, title_justify="left", caption=caption, caption_justify="left", header_style="bold"
+    )
     for name in header:
         grid.add_column(name, overflow="fold")
     for row in rows:
@@ -70,3 +73,11 @@ def instant_option(text: str | None, name: str, zone: str) -> datetime | None:
     import pendulum
 
     return pendulum.datetime(day.year, day.month, day.day, tz=zone).end_of("day")
+
+
+def cut_option(text: str | None) -> date | None:
+    """Return the day of `--cut`."""
+    try:
+        return parse_date(text) if text is not None else None
+    except ValueError as error:
+        raise BadInput(str(error), "--cut", "") from None

@@ -113,6 +113,11 @@ class Futility(Sourced):
             raise ValueError(f"looks must rise, and they are {looks}")
         return looks
 
+    @property
+    def code(self) -> str:
+        """What it is called in reasons, notices and the log."""
+        return f"futility.{self.endpoint}"
+
 
 class Toxicity(Sourced):
     """Stop for toxicity by a Pocock-type boundary (Ivanova, Qaqish and Schell 2005, Biometrics 61:540-5)."""
@@ -129,7 +134,13 @@ class Toxicity(Sourced):
     """Probability of stopping at that rate."""
     patients: Patients
     observed_days: Annotated[int, Field(ge=1)]
-    """Days from the first dose after which a patient without such an event counts as free of it."""
+    """Days from the first dose after which a patient without such an event counts as free of it; later ones do not count."""
+
+    @property
+    def code(self) -> str:
+        """What it is called in reasons, notices and the log."""
+        marks = (f"toxicity.g{self.grade}", "immune" if self.immune_related else "", "related" if self.related else "")
+        return ".".join(m for m in marks if m)
 
 
 class Prediction(Sourced):
@@ -138,6 +149,11 @@ class Prediction(Sourced):
     endpoint: Figure
     prior: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 
+    @property
+    def code(self) -> str:
+        """What it is called in reasons."""
+        return f"prediction.{self.endpoint}"
+
 
 class Monitoring(Model):
     """What is looked at whenever a patient becomes evaluable."""
@@ -145,6 +161,20 @@ class Monitoring(Model):
     futility: list[Futility] = []
     toxicity: list[Toxicity] = []
     prediction: list[Prediction] = []
+
+    @property
+    def by_code(self) -> dict[str, Futility | Toxicity | Prediction]:
+        """Each rule by a code made of what it looks at, such as `futility.pcr` or `toxicity.g3.immune`.
+
+        A crossing is recorded under it, so it does not hang on the order in the file; only rules of the same make are
+        numbered.
+        """
+        found: dict[str, Futility | Toxicity | Prediction] = {}
+        rules: list[Futility | Toxicity | Prediction] = [*self.futility, *self.toxicity, *self.prediction]
+        for rule in rules:
+            same = sum(other.code == rule.code for other in found.values())
+            found[f"{rule.code}-{same + 1}" if same else rule.code] = rule
+        return found
 
 
 class Subgroup(Sourced):

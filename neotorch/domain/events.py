@@ -663,6 +663,35 @@ class EndpointsRecalculated(Effect):
     explained_by: list[EventId] = []
 
 
+class BoundaryCrossed(Effect):
+    """A monitoring boundary was crossed when so many patients were evaluable; `round` counts how often at this look."""
+
+    type: Literal["boundary_crossed"] = "boundary_crossed"
+    rule: Code
+    kind: Literal["futility", "toxicity"]
+    n: Annotated[int, Field(ge=1)]
+    """Evaluable patients at the look."""
+    x: Annotated[int, Field(ge=0)]
+    """Responders, or patients with the toxicity."""
+    stop_at: Annotated[int, Field(ge=0)]
+    on: IsoDate
+    """The day on which the nth patient became evaluable."""
+    round: Annotated[int, Field(ge=1)]
+    log_seq: Annotated[int, Field(ge=0)]
+    """Log position that it was computed from."""
+
+
+class BoundaryWithdrawn(Effect):
+    """The data do not show a crossing any more, e.g. since a report was corrected."""
+
+    type: Literal["boundary_withdrawn"] = "boundary_withdrawn"
+    rule: Code
+    kind: Literal["futility", "toxicity"]
+    n: Annotated[int, Field(ge=1)]
+    round: Annotated[int, Field(ge=1)]
+    log_seq: Annotated[int, Field(ge=0)]
+
+
 FLOOD = "flood-of-notices"
 """Kind of the incident with which notices are held for a person."""
 
@@ -684,7 +713,7 @@ AnyFact = Union[
 AnyTrialFact = Union[Absence, NoticesReleased, ProtocolAmended, AmendmentActivated, TrialRetraction]
 AnyEffect = Union[
     NoticeClaimed, NoticeSent, NoticeFailed, QueryRaised, QueryClosed, DeviationFound, DeviationWithdrawn,
-    EndpointsRecalculated, Incident,
+    EndpointsRecalculated, BoundaryCrossed, BoundaryWithdrawn, Incident,
 ]  # fmt: skip
 AnyTold = Union[AnyFact, AnyTrialFact]
 """What people record."""

@@ -242,7 +242,7 @@ def _blind(study: Study) -> Iterator[Misfit]:
             what = f"{both[0]} is to answer for the {name} read and blind to it"
             yield Misfit(("recipients", "reads", name, "asked"), what, "name somebody else in one of the two")
     counting = ("local", "central") if study.endpoints.reference_read == "central" else ("local",)
-    for kind in ("endpoint", "incident"):
+    for kind in ("endpoint", "incident", "boundary"):
         for read_name in counting:
             if found := [r for r in people.tell[kind] if r in people.read(read_name).blind]:
                 what = f"{found[0]} is blind to the {read_name} read, and endpoint values rest on it"

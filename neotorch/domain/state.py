@@ -476,6 +476,7 @@ class Draft:
             case (
                 ev.Contact() | ev.DiseaseAssessment() | ev.Imaging() | ev.AdverseEvent() | ev.SecondPrimary()
                 | ev.NewTherapy() | ev.Retraction() | ev.EndpointsRecalculated() | ev.Incident()
+                | ev.BoundaryCrossed() | ev.BoundaryWithdrawn()
                 | ev.Absence() | ev.NoticesReleased() | ev.ProtocolAmended() | ev.AmendmentActivated()
                 | ev.TrialRetraction()
             ):  # fmt: skip

@@ -331,8 +331,12 @@ class Queries(Sourced):
         return value
 
 
-Told = Literal["reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation"]
-AS_BEFORE: dict[str, tuple[str, ...]] = {"deviation": ("query",), "important_deviation": ("query", "safety")}
+Told = Literal[
+    "reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation", "boundary"
+]
+AS_BEFORE: dict[str, tuple[str, ...]] = {
+    "deviation": ("query",), "important_deviation": ("query", "safety"), "boundary": ("endpoint", "incident"),
+}  # fmt: skip
 """Kinds that a study file may leave out: told to those who are told these."""
 
 

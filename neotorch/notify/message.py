@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Kind = Literal[
     "reminder", "query", "endpoint", "safety", "incident", "deviation", "important_deviation", "test", "moved", "digest",
+    "boundary",
 ]  # fmt: skip
 Language = Literal["en", "zh"]
 WORDS_MAX = 300
@@ -159,7 +160,7 @@ _rule = _matching(_RULE, "visit.window")
 FIELDS: Mapping[str, Callable[[Any, Language], object]] = {
     "subject": _subject, "visit": _code, "visit_label": _words, "study": _words,
     "rung": _one_of("ahead", "opens", "closing", "overdue"),
-    "state": _one_of("raised", "asked", "reminder", "escalated", "answered", "closed"),
+    "state": _one_of("raised", "asked", "reminder", "escalated", "answered", "closed", "crossed", "withdrawn"),
     "age_days": _days, "query": _rule,
     "what": _words, "due": _texts, "items": _texts, "changes": _changes, "channel": _code,
     "opens": _day, "target": _day, "closes": _day, "until": _day, "occurred": _day, "moved_from": _day,
@@ -167,15 +168,16 @@ FIELDS: Mapping[str, Callable[[Any, Language], object]] = {
     "window_after": _days, "rule": _rule, "where": _words, "possible_repeat": _flag, "sent_at": _instant,
     "lines": _lines, "count": _days, "deviation": _code, "asks": _code, "problem": _code, "form": _words, "drug": _words,
     "held_on": _day, "anchor_drug": _words, "explain": _words,
-    "deadline": _words, "report": _one_of("soon", "late"),
+    "boundary": _rule, "deadline": _words, "report": _one_of("soon", "late"),
 }  # fmt: skip
 """What a notice may say, each with its check. `anchor` and its neighbours word the reason in the reader's language;
-`why` adds to it or stands alone. `query` is the key of a question that a person asked, to read it by; its words are not
-sent. `age_days` is how long a query has been open. `opens`/`target`/`closes` are the window, `until` another deadline.
-`where` is a URL or a command, `deviation` a kind of deviation with the `drug` it is about. `asks` is a kind of query, on
-a `form` due at a visit `held_on` a day, or because of a `problem`. `explain` is the key of the matter, for readers whose
-language the details of the reason are not in; `anchor_drug` the drug that the anchor is the last dose of. `report` says
-how a safety report stands that is owed by `deadline`, the site's local time."""
+`why` adds to it or stands alone. `query` is the key of a question that a person asked, to read it by; its words are
+not sent. `age_days` is how long a query has been open. `opens`/`target`/`closes` are the window, `until` another
+deadline. `where` is a URL or a command, `deviation` a kind of deviation with the `drug` it is about. `asks` is a kind
+of query, on a `form` due at a visit `held_on` a day, or because of a `problem`. `explain` is the key of the matter,
+for readers whose language the details of the reason are not in, `boundary` that of a look at a monitoring boundary;
+`anchor_drug` the drug that the anchor is the last dose of. `report` says how a safety report stands that is owed by
+`deadline`, the site's local time."""
 
 
 def checked(notice: Notice) -> dict[str, Any]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from neotorch.domain.statistics import Interval
 from neotorch.report.figures.canvas import Drawn, nothing
 from neotorch.report.figures.forest import Row, forest
 from neotorch.report.tables import Table, p_text, span
-from neotorch.rules.endpoints import TrialResult
+from neotorch.rules.endpoints import Proportion, TrialResult
+from neotorch.rules.endpoints.agreement import Agreement
+from neotorch.rules.endpoints.designs import DesignStatus
+from neotorch.rules.endpoints.subgroups import SubgroupResult
 
 SET = "full"
 READS = {"rcb_class": "RCB class", "pcr": "pCR"}
 
 
-def subgroup_forests(found: Sequence[Any], result: TrialResult, names: dict[str, str]) -> Iterator[Drawn]:
+def subgroup_forests(found: Sequence[SubgroupResult], result: TrialResult, names: dict[str, str]) -> Iterator[Drawn]:
     """Yield a forest plot of the subgroups for each endpoint that is a share."""
     for overall in (p for p in result.proportions if p.set_name == SET):
         name = names[overall.name].removesuffix(", primary")
@@ -34,18 +36,18 @@ def subgroup_forests(found: Sequence[Any], result: TrialResult, names: dict[str,
         yield Drawn(key, title, method, alt, svg)
 
 
-def _group_rows(one: Any, endpoint: str) -> Iterator[Row]:
+def _group_rows(one: SubgroupResult, endpoint: str) -> Iterator[Row]:
     yield Row(one.subgroup.label.en)
     for group in one.groups:
         share = next(p for p in group.proportions if (p.name, p.set_name) == (endpoint, SET))
         yield _row(group.name, share)
 
 
-def _row(label: str, share: Any) -> Row:
+def _row(label: str, share: Proportion) -> Row:
     return Row(label, f"{share.responders}/{share.n}", share.interval, "" if share.n else "no patient with a result")
 
 
-def designs(found: Sequence[Any], names: dict[str, str]) -> Table:
+def designs(found: Sequence[DesignStatus], names: dict[str, str]) -> Table:
     """Return where the planned test of each endpoint stands."""
     rows = tuple(
         (
@@ -64,7 +66,7 @@ def designs(found: Sequence[Any], names: dict[str, str]) -> Table:
     )
 
 
-def agreements(found: Sequence[Any]) -> Iterator[Table]:
+def agreements(found: Sequence[Agreement]) -> Iterator[Table]:
     """Yield how far the local and the central read agree, and a cross table of each thing that both say."""
     rows = tuple(
         (READS[a.what], str(a.n), str(a.agreeing), _share(a.raw), _kappa(a.kappa), str(a.not_compared), str(a.adjudicated),

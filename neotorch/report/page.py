@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neotorch.report import groups, tables
 from neotorch.report.content import Content
@@ -19,7 +19,6 @@ from neotorch.report.figures.response import rcb_classes, rcb_index, waterfall
 from neotorch.report.figures.swimmer import swimmer
 from neotorch.report.tables import Table
 from neotorch.rules.endpoints import percent
-from neotorch.rules.endpoints.analysis import TrialAnalysis
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -135,17 +134,13 @@ def _sections(content: Content) -> Iterator[Part]:
 def _groups(content: Content) -> Iterator[Part]:
     """Yield what only some analyses have."""
     analysis, names = content.analysis, tables.endpoint_names(content.study)
-    if found := _optional(analysis, "subgroups"):
-        yield "subgroups", "Subgroups", (), tuple(groups.subgroup_forests(found, analysis.result, names))
-    looks, tests = _optional(analysis, "monitoring"), _optional(analysis, "designs")
-    if looks or tests:
-        yield "monitoring", "Monitoring", (), (groups.designs(tests, names), *(boundary(m, names) for m in looks))
-    if found := _optional(analysis, "agreement"):
-        yield "agreement", "Local and central read", (), tuple(groups.agreements(found))
-
-
-def _optional(analysis: TrialAnalysis, name: str) -> tuple[Any, ...]:
-    return tuple(getattr(analysis, name, ()))
+    if analysis.subgroups:
+        yield "subgroups", "Subgroups", (), tuple(groups.subgroup_forests(analysis.subgroups, analysis.result, names))
+    if analysis.monitoring or analysis.designs:
+        looks = tuple(boundary(m, names) for m in analysis.monitoring)
+        yield "monitoring", "Monitoring", (), (groups.designs(analysis.designs, names), *looks)
+    if analysis.agreement:
+        yield "agreement", "Local and central read", (), tuple(groups.agreements(analysis.agreement))
 
 
 def _conduct(content: Content) -> tuple[str, ...]:

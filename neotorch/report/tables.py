@@ -72,8 +72,8 @@ def _share(p: Proportion, name: str) -> tuple[str, ...]:
 
 
 def span(interval: Interval | None) -> str:
-    """Return the limits in per cent."""
-    return "-" if interval is None else f"{100 * interval.lower:.1f}-{100 * interval.upper:.1f}"
+    """Return the limits in per cent; survival that has come down to 0 has none."""
+    return "-" if interval is None or interval.upper == 0 else f"{100 * interval.lower:.1f}-{100 * interval.upper:.1f}"
 
 
 def p_text(p: float | None) -> str:

@@ -8,9 +8,11 @@ from neotorch.domain import events as ev
 from neotorch.domain.growth import grown_notices
 from neotorch.domain.state import NoticeTrail
 from neotorch.domain.study import Study
+from neotorch.rules.endpoints.monitoring import crossing_key
 from neotorch.rules.endpoints.values import HIDDEN
 from neotorch.rules.notices import Notice
 from neotorch.rules.schedule import Because
+from neotorch.rules.wording import boundary_words
 
 
 def fold_trial(recorded: Iterable[ev.Recorded]) -> dict[str, NoticeTrail]:
@@ -19,7 +21,7 @@ def fold_trial(recorded: Iterable[ev.Recorded]) -> dict[str, NoticeTrail]:
 
 
 def trial_notices(recorded: Iterable[ev.Recorded], study: Study) -> Iterable[Notice]:
-    """Yield a notice per recalculation that changed a patient's value, and per incident."""
+    """Yield a notice per recalculation that changed a patient's value, per boundary crossed or not any more, per incident."""
     for row in recorded:
         event = row.event
         because = Because("trial.tell", study.version, event_ids=(event.id,), detail=event.type.replace("_", " "))
@@ -31,9 +33,21 @@ def trial_notices(recorded: Iterable[ev.Recorded], study: Study) -> Iterable[Not
                 )
                 data: dict[str, object] = {"changes": [c.model_dump() for c in event.changes], "what": first}
                 yield Notice(f"{event.id}/told", "endpoint", f"notice: endpoints changed ({first})", because, data)
+        elif isinstance(event, ev.BoundaryCrossed | ev.BoundaryWithdrawn):
+            yield _boundary_notice(event, because, study)
         elif isinstance(event, ev.Incident):
             data = {"what": f"{event.kind}: {event.detail}"}
             yield Notice(f"{event.id}/told", "incident", f"notice: incident {event.kind}", because, data)
+
+
+def _boundary_notice(event: ev.BoundaryCrossed | ev.BoundaryWithdrawn, because: Because, study: Study) -> Notice:
+    on = event.on if isinstance(event, ev.BoundaryCrossed) else None
+    data: dict[str, object] = {
+        "state": "crossed" if on else "withdrawn", "what": boundary_words(event, study),
+        "boundary": crossing_key(event.rule, event.n), "occurred": on,
+    }  # fmt: skip
+    title = f"notice: boundary {event.rule} at {event.n} {'crossed' if on else 'no longer crossed'}"
+    return Notice(f"{event.id}/told", "boundary", title, because, data)
 
 
 OF_PATHOLOGY = ("pcr", "rcb", "rcb01")

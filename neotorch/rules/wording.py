@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from neotorch.domain import events as ev
+from neotorch.domain.analysis_plan import Toxicity
 from neotorch.domain.sourced import Words
 from neotorch.domain.study import Form, Item, Study
 
@@ -58,6 +60,35 @@ def finding_words(finding: Finding, study: Study) -> Mapping[str, object]:
     elif finding.kind not in ("too-old", "booking") and finding.items:
         found["problem"] = finding.items[0]
     return found
+
+
+def boundary_words(event: ev.BoundaryCrossed | ev.BoundaryWithdrawn, study: Study) -> dict[str, str]:
+    """Return what a monitoring rule saw at a look: counts, and no patient."""
+    en, zh = _monitored(event.rule, study)
+    what = {"futility": ("futility", "无效性"), "toxicity": ("toxicity", "毒性")}[event.kind]
+    if isinstance(event, ev.BoundaryWithdrawn):
+        return {
+            "en": f"{what[0]}, {en}, look at {event.n} patients", "zh": f"{what[1]}，{zh}，{event.n} 例可评价时的检视",
+        }  # fmt: skip
+    more = event.kind == "toxicity"
+    return {
+        "en": f"{what[0]}, {en}: {event.x} of {event.n} evaluable patients (stops at {event.stop_at} or "
+        f"{'more' if more else 'fewer'})",
+        "zh": f"{what[1]}，{zh}：可评价 {event.n} 例中 {event.x} 例（界值：{'不少于' if more else '不多于'} {event.stop_at} 例）",
+    }
+
+
+def _monitored(code: str, study: Study) -> tuple[str, str]:
+    """Return what a rule looks at in English and Chinese; its code where the study has it no more."""
+    rule = study.endpoints.monitoring.by_code.get(code)
+    if isinstance(rule, Toxicity):
+        en = "immune-related " * rule.immune_related + "related " * rule.related
+        zh = "免疫相关" * rule.immune_related + "与研究药物相关的" * rule.related
+        return f"{en}adverse events of grade {rule.grade} or more", f"{rule.grade}级及以上{zh}不良事件"
+    if rule is None:
+        return code, code
+    low = study.endpoints.rcb01.name
+    return ("pCR", "pCR") if rule.endpoint == "pcr" else (low, low.replace(" or ", "或"))
 
 
 def drug_title(code: str, study: Study) -> dict[str, str] | None:

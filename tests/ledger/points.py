@@ -257,7 +257,7 @@ def _clocks(study: Study) -> Iterator[Point]:
 def _notices(study: Study) -> Iterator[Point]:
     for kind, roles in study.recipients.tell.items():
         at = (
-            "tests/unit/test_engine.py, test_post.py" if kind in ("endpoint", "incident") else ""
+            "tests/unit/test_engine.py, test_post.py" if kind in ("endpoint", "incident", "boundary") else ""
         )  # of the trial, of no patient
         yield from (point("notice", f"{kind} to {role}", at=at) for role in roles)
 

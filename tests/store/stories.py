@@ -95,6 +95,17 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "result_digest": "d",
         "changes": [{"subject": None, "field": "pcr", "old": None, "new": "1/2"}],
     },
+    "boundary_crossed": {
+        "rule": "futility.pcr",
+        "kind": "futility",
+        "n": 10,
+        "x": 0,
+        "stop_at": 0,
+        "on": "2026-03-04",
+        "round": 1,
+        "log_seq": 3,
+    },
+    "boundary_withdrawn": {"rule": "futility.pcr", "kind": "futility", "n": 10, "round": 1, "log_seq": 4},
     "incident": {"kind": "unexplained", "detail": "pcr"},
 }
 

@@ -390,7 +390,7 @@ def test_doses_are_judged_by_the_rules_of_their_day(tmp_path: Path) -> None:
 def test_deviations_keep_the_grade_of_their_day(tmp_path: Path) -> None:
     """A kind that an amendment calls important stays minor where it happened before."""
     new = amendment("deviations: {missed: {grade: important}}")
-    missed = [fact("missed", START + n * DAY, visit=v, cause="holiday") for n, v in ((8, "C1D8"), (15, "C1D15"))]
+    missed = [fact("visit_missed", START + n * DAY, visit=v, cause="holiday") for n, v in ((8, "C1D8"), (15, "C1D15"))]
     trial = amended(tmp_path, new, START + 10 * DAY, *screened(), cycle(1, START), now=START + 16 * DAY)
     trial.tell(agreed(START + 10 * DAY), *missed)
     found = {d.visit: d.grade for d in trial.engine.duties(SUBJECT)[1].deviations if d.kind == "missed"}
@@ -628,7 +628,7 @@ def test_an_amendment_of_the_rhythm_moves_no_window_of_the_past(tmp_path: Path) 
     facts = [
         *screened(),
         cycle(1, START),
-        fact("missed", START + 22 * DAY, visit="C2D1", cause="ill"),
+        fact("visit_missed", START + 22 * DAY, visit="C2D1", cause="ill"),
         cycle(3, START + 42 * DAY),
     ]
     trial = moved(tmp_path, "cycles: {length_days: 14}", START + 60 * DAY, *facts)
@@ -638,7 +638,7 @@ def test_an_amendment_of_the_rhythm_moves_no_window_of_the_past(tmp_path: Path) 
 
 def test_what_the_site_said_of_a_visit_stays_when_the_visit_goes(tmp_path: Path) -> None:
     """A missed visit that was acknowledged remains a deviation after an amendment removed it."""
-    told = fact("missed", START + 14 * DAY, visit="C1D15", cause="holiday")
+    told = fact("visit_missed", START + 14 * DAY, visit="C1D15", cause="holiday")
     trial = moved(tmp_path, "remove: {visits: [C1D15]}", START + 16 * DAY, *screened(), cycle(1, START), told)
     assert "missed/C1D15" in {d.key.partition("deviation/")[2] for d in trial.engine.duties(SUBJECT)[1].deviations}
 

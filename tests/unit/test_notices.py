@@ -27,7 +27,7 @@ from neotorch.rules.schedule import Because
 from tests.support import START, STUDY_ID, SUBJECT, at, course, cycle, fact, learnt, screened, state_of, study
 
 DAY, NOW = timedelta(1), datetime(2026, 3, 1, 4, tzinfo=UTC)
-KINDS = ["reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation"]
+KINDS = ["reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation", "boundary"]
 
 
 def effect(kind: str, attempt: int, when: datetime, key: str = "k/coordinator/c", **fields: Any) -> Any:
@@ -84,7 +84,7 @@ def test_waits_grow_to_a_cap(kind: str) -> None:
 def test_what_may_have_arrived_is_repeated_only_if_it_must_not_be_lost(kind: str) -> None:
     """After a time-out nobody knows: reminders and queries are not sent again, safety, endpoints and incidents are."""
     again = next_retry(1, kind, NOW, in_doubt=True)
-    assert (again is not None) is (kind in {"safety", "endpoint", "incident"})
+    assert (again is not None) is (kind in {"safety", "endpoint", "incident", "boundary"})
 
 
 def test_a_repeat_says_that_it_may_be_one() -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from html import escape
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -19,8 +20,9 @@ import yaml
 from neotorch.domain.state import fold
 from neotorch.domain.study import Study
 from neotorch.engine import Engine
-from neotorch.report import tables
+from neotorch.report import groups, tables
 from neotorch.report.content import Content, gather
+from neotorch.report.figures.boundaries import boundary
 from neotorch.report.figures.canvas import Drawn, draw, month_ticks
 from neotorch.report.figures.curves import survival
 from neotorch.report.figures.flow import boxes, flow
@@ -411,6 +413,24 @@ def test_importing_the_report_does_not_wait_for_matplotlib() -> None:
         "sys.exit(bool({'matplotlib', 'weasyprint', 'prefect'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_groups_looks_and_planned_tests_are_those_of_the_analysis() -> None:
+    """Each subgroup, each monitoring rule with its last count, and each planned test stands in the report."""
+    analysis = simulated(60)
+    names = tables.endpoint_names(study())
+    drawn = [*groups.subgroup_forests(analysis.subgroups, analysis.result, names),
+             *(boundary(m, names) for m in analysis.monitoring)]  # fmt: skip
+    assert [d.key for d in drawn] == ["subgroups-pcr", "subgroups-rcb01", *(
+        f"monitoring-{m.code.replace('.', '-')}" for m in analysis.monitoring
+    )]  # fmt: skip
+    labels = [g.name for one in analysis.subgroups for g in one.groups]
+    assert all(f">{escape(label)}<" in drawn[0].svg for label in labels)
+    for monitor, one in zip(analysis.monitoring, drawn[2:], strict=True):
+        last = monitor.looks[-1]
+        assert (f"{last.x} of {last.n}" if monitor.boundary else f"{last.predictive:.3f}") in one.alt
+    found = groups.designs(analysis.designs, names).rows
+    assert [(r[3], r[7]) for r in found] == [(f"{d.x}/{d.n}", d.standing) for d in analysis.designs]
 
 
 def test_a_study_without_landmarks_or_designs(tmp_path: Path) -> None:

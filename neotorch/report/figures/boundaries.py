@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neotorch.report.figures.canvas import BLUE, GREY, ORANGE, PALE, VERMILION, Drawn, draw, legend_above, nothing
+from neotorch.rules.endpoints.monitoring import Look, Monitor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 TITLES = {"futility": "Futility", "toxicity": "Toxicity", "prediction": "Predictive probability of success"}
 
 
-def boundary(monitor: Any, names: Mapping[str, str]) -> Drawn:
+def boundary(monitor: Monitor, names: Mapping[str, str]) -> Drawn:
     """Draw one monitoring rule: the counts after each patient and the boundary, or the probabilities of a prediction."""
     measured = names.get(monitor.measures, "").removesuffix(", primary")
     title = f"{TITLES[monitor.kind]}: {measured}" if measured else TITLES[monitor.kind]
@@ -41,7 +42,7 @@ def boundary(monitor: Any, names: Mapping[str, str]) -> Drawn:
     )
 
 
-def _counts(figure: Figure, monitor: Any) -> None:
+def _counts(figure: Figure, monitor: Monitor) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes = figure.subplots()
@@ -72,18 +73,14 @@ def _region(axes: Axes, planned: Sequence[tuple[int, int]], top: float, *, above
         axes.bar(n, [k + 0.9 for _, k in planned], bottom=-0.4, width=0.8, color=PALE, label="stops here")
 
 
-def _probabilities(figure: Figure, looks: Sequence[Any]) -> None:
+def _probabilities(figure: Figure, looks: Sequence[Look]) -> None:
     axes = figure.subplots()
-    known = [k for k in looks if k.predictive is not None]
+    ahead = [(k.n, k.predictive) for k in looks if k.predictive is not None]
+    above = [(k.n, k.posterior) for k in looks if k.posterior is not None]
     axes.plot(
-        [k.n for k in known],
-        [k.predictive for k in known],
-        "o-",
-        ms=2.6,
-        color=BLUE,
-        label="predictive: the test succeeds",
+        [n for n, _ in ahead], [p for _, p in ahead], "o-", ms=2.6, color=BLUE, label="predictive: the test succeeds"
     )
-    axes.plot([k.n for k in looks], [k.posterior for k in looks], "s-", ms=2.4, color=ORANGE, lw=0.9,
+    axes.plot([n for n, _ in above], [p for _, p in above], "s-", ms=2.4, color=ORANGE, lw=0.9,
               label="posterior: share above p0")  # fmt: skip
     for mark in (0.05, 0.95):
         axes.axhline(mark, color=GREY, lw=0.5, ls=(0, (4, 3)))

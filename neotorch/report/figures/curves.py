@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from neotorch.domain.statistics import Interval, KaplanMeier
 from neotorch.domain.time_to_event import DAYS_PER_MONTH
 from neotorch.report.figures.canvas import BLUE, Drawn, draw, month_ticks, nothing, per_cent
+from neotorch.rules.endpoints import percent
 from neotorch.rules.endpoints.analysis import Curve
 
 if TYPE_CHECKING:
@@ -40,11 +41,7 @@ def _method(km: KaplanMeier) -> str:
 
 def landmarks(marks: Sequence[tuple[int, Interval | None]]) -> str:
     """Return the landmark estimates in one line."""
-    found = [
-        f"at {days / DAYS_PER_MONTH:.0f} months "
-        + (f"{100 * at.estimate:.1f} % ({100 * at.lower:.1f}-{100 * at.upper:.1f})" if at else "not reached")
-        for days, at in marks
-    ]
+    found = [f"at {days / DAYS_PER_MONTH:.0f} months " + (percent(at) if at else "not reached") for days, at in marks]
     return ", ".join(found)
 
 

@@ -14,9 +14,12 @@ from neotorch.domain.study import Study
 from neotorch.domain.time_to_event import TimeToEvent
 from neotorch.rules.endpoints.agreement import Agreement, agreements
 from neotorch.rules.endpoints.cohort import Member, member
+from neotorch.rules.endpoints.designs import DesignStatus, designs
 from neotorch.rules.endpoints.exposure import Exposure, exposures
+from neotorch.rules.endpoints.monitoring import Monitor, monitors
 from neotorch.rules.endpoints.patient import patient_values
 from neotorch.rules.endpoints.response import BestResponse, best_response, conservation
+from neotorch.rules.endpoints.subgroups import SubgroupResult, subgroups
 from neotorch.rules.endpoints.survival import Analysis, analyses, times
 from neotorch.rules.endpoints.toxicity import emergent, worst_grades
 from neotorch.rules.endpoints.trial import Proportion, TrialResult, proportion, trial_result
@@ -90,6 +93,8 @@ class TrialAnalysis:
     """All figures of a trial at a cut."""
 
     result: TrialResult
+    everyone: tuple[tuple[PatientState, Member], ...]
+    """Who consented by the cut, by subject."""
     patients: tuple[PatientAnalysis, ...]
     """The full analysis set, by subject."""
     definitions: tuple[Proportion, ...]
@@ -103,6 +108,9 @@ class TrialAnalysis:
     intensities: tuple[Intensity, ...]
     toxicities: tuple[ToxicityRow, ...]
     """The most frequent term first."""
+    subgroups: tuple[SubgroupResult, ...]
+    monitoring: tuple[Monitor, ...]
+    designs: tuple[DesignStatus, ...]
     agreement: tuple[Agreement, ...]
     """Of the local and the central read, in RCB class and in pCR."""
 
@@ -116,7 +124,8 @@ def analyse(states: Iterable[PatientState], study: Study, cut: date) -> TrialAna
     objective = [{True: "yes", False: "no", None: "pending"}[p.best.objective] for p in full]
     operated = [p for p in full if "operated" in p.member.place]
     return TrialAnalysis(
-        result=trial_result([m for _, m in everyone], study, cut), patients=full,
+        result=trial_result([m for _, m in everyone], study, cut),
+        everyone=tuple((s, m) for s, m in everyone if "screened" in m.place), patients=full,
         definitions=_definitions(full, level),
         curves=tuple(_curve(a, full, study) for a in analyses(study)),
         responses=responses,
@@ -124,6 +133,9 @@ def analyse(states: Iterable[PatientState], study: Study, cut: date) -> TrialAna
         conserved=proportion("breast conserved", "operated", [conservation(p.state, cut).answer for p in operated], level),
         intensities=tuple(_intensity(d.code, full) for d in study.drugs),
         toxicities=_toxicities(full, cut),
+        subgroups=subgroups(((p.state, p.member.endpoints) for p in full), study),
+        monitoring=monitors((p.member for p in full), study),
+        designs=designs((p.member for p in full), study),
         agreement=agreements((p.state for p in full), study, cut),
     )  # fmt: skip
 

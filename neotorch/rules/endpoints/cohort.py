@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from neotorch.domain.state import PatientState
 from neotorch.domain.study import Study
+from neotorch.rules.endpoints.evaluable import Observation, ends, observations
 from neotorch.rules.endpoints.patient import PatientEndpoints, patient_endpoints
 from neotorch.rules.schedule import journey
 
 
-@dataclass(frozen=True)
+class Tally(NamedTuple):
+    """What of a patient is counted in the headline figures. Few differ, so a trial is counted by them."""
+
+    full: bool
+    evaluable: bool
+    pcr: str
+    rcb01: str
+    rcb_class: str
+    """Empty without a report."""
+    place: tuple[str, ...]
+
+
+_tally = lru_cache(maxsize=4096)(Tally)
+"""The same object for all who are alike."""
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One patient of the cohort: endpoint values, place in the flow, and the cuts at which both hold."""
 
@@ -22,6 +41,20 @@ class Member:
     since: date
     until: date
     """The values are the same at every cut from `since` on and before `until`, as long as no fact is new."""
+    evaluable: Mapping[str, Observation]
+    """What the patient is evaluable for, and since when: `pcr`, `rcb01`, and the toxicity rules by code."""
+    tally: Tally = field(init=False, repr=False)
+    time: tuple[float, bool] | None = field(init=False, repr=False)
+    """Days of event-free survival, and whether they end with an event; None outside of the full analysis set."""
+
+    def __post_init__(self) -> None:
+        """Keep at hand what every recalculation asks of everybody."""
+        p = self.endpoints
+        rcb_class = str(p.rcb.rcb_class) if p.rcb else ""
+        tally = _tally(p.in_full_set, p.evaluable, p.pcr.answer, p.rcb01.answer, rcb_class, self.place)
+        known = p.in_full_set and p.efs.days is not None
+        object.__setattr__(self, "tally", tally)
+        object.__setattr__(self, "time", (float(p.efs.days or 0), p.efs.status == "event") if known else None)
 
     def holds_at(self, cut: date) -> bool:
         """Return whether the values are those at this cut."""
@@ -34,12 +67,12 @@ def member(state: PatientState, study: Study, cut: date) -> Member:
     if last > cut:  # facts yet to count: tomorrow may be another matter
         since, until = cut, cut + timedelta(1)
     else:
-        frames = {study.endpoints.pcr.frame_days, study.endpoints.rcb01.frame_days}
-        ends = [state.first_dose + timedelta(days) for days in frames] if state.first_dose else []
-        since = max([last, *(e for e in ends if e <= cut)])
-        until = min((e for e in ends if e > cut), default=date.max)
+        turns = ends(state.first_dose, study) if state.first_dose else set()
+        since = max([last, *(e for e in turns if e <= cut)])
+        until = min((e for e in turns if e > cut), default=date.max)
     found = patient_endpoints(state, study, cut)
-    return Member(found, tuple(_place(state, found, study, cut)), since, until)
+    place = tuple(_place(state, found, study, cut))
+    return Member(found, place, since, until, observations(state, found, study, cut))
 
 
 def _place(state: PatientState, found: PatientEndpoints, study: Study, cut: date) -> Iterable[str]:
@@ -85,10 +118,17 @@ class Cohort:
     def __init__(self, study: Study) -> None:
         self.study = study
         self.members: dict[str, Member] = {}
+        self._since, self._until = date.min, date.max
+        """At cuts from the one on and before the other, everybody's values hold."""
 
     def refresh(self, changed: Iterable[str], cut: date, state_of: Callable[[str], PatientState]) -> set[str]:
         """Derive anew who has new facts or whose values do not hold at this cut, and return who that was."""
-        stale = {*changed, *(s for s, m in self.members.items() if not m.holds_at(cut))}
+        all_hold = self._since <= cut < self._until
+        stale = {*changed, *(() if all_hold else (s for s, m in self.members.items() if not m.holds_at(cut)))}
+        if not all_hold:
+            self._since, self._until = date.min, date.max
         for subject in stale:
             self.members[subject] = member(state_of(subject), self.study, cut)
+        for one in (self.members[s] for s in stale) if all_hold else self.members.values():
+            self._since, self._until = max(self._since, one.since), min(self._until, one.until)
         return stale

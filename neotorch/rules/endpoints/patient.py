@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from neotorch.domain.history import after_death
@@ -91,18 +92,27 @@ class PatientEndpoints:
             return {}
         return dict(zip(ANNOUNCED, (self.pcr.answer, rcb_text(self.rcb), str(self.efs)), strict=True))
 
+    @cached_property  # asked for with every recalculation, of everybody
+    def named_values(self) -> dict[str, str]:
+        """The same, each by its name in the trial, as in `NT-007/pcr`."""
+        return {f"{self.subject}/{name}": value for name, value in self.values().items()}
+
 
 def rcb_text(rcb: RcbResult | None) -> str:
     """Return class and index as printed."""
     return f"{rcb.rcb_class} ({rcb.index:.3f})" if rcb and rcb.index is not None else "none"
 
 
-def patient_endpoints(state: PatientState, study: Study, cut: date) -> PatientEndpoints:
-    """Derive the headline values of one patient from the facts dated on or before `cut`."""
-    return _endpoints(reading(state, study, cut), state, study, cut)
+def patient_endpoints(
+    state: PatientState, study: Study, cut: date, *, efs: TimeToEvent | None = None
+) -> PatientEndpoints:
+    """Derive the headline values of one patient from the facts dated on or before `cut`; `efs`: not to be derived anew."""
+    return _endpoints(reading(state, study, cut), state, study, cut, efs)
 
 
-def _endpoints(read: Reading, state: PatientState, study: Study, cut: date) -> PatientEndpoints:
+def _endpoints(
+    read: Reading, state: PatientState, study: Study, cut: date, efs: TimeToEvent | None = None
+) -> PatientEndpoints:
     frames, rcb = study.endpoints, patient_rcb(read)
     no_report = None if read.reports else without_report(state, cut)
     pcr_found = no_report or patient_pcr(read, frames.pcr.definition)
@@ -113,7 +123,7 @@ def _endpoints(read: Reading, state: PatientState, study: Study, cut: date) -> P
         rcb=rcb,
         pcr=framed(pcr_found, state, cut, frames.pcr.frame_days),
         rcb01=framed(rcb_found, state, cut, frames.rcb01.frame_days),
-        efs=primary_efs(state, study, cut),
+        efs=efs or primary_efs(state, study, cut),
         # asked before the time frame turns what cannot be assessed into a non-response
         evaluable=bool(read.reports) and pcr_found.answer in ("yes", "no") and state.surgery is not None,
         notes=read.notes,

@@ -7,6 +7,7 @@ from datetime import date
 from neotorch.domain import events as ev
 from neotorch.domain.analysis_plan import Toxicity
 from neotorch.domain.state import PatientState
+from neotorch.domain.study import Study
 from neotorch.rules.endpoints.values import Value, source
 
 RULE = "worst grade by CTCAE v5.0 per term, onset on or after the first dose"
@@ -43,10 +44,18 @@ def toxicity_values(state: PatientState, cut: date) -> tuple[Value, ...]:
 
 def first_toxicity(state: PatientState, rule: Toxicity, cut: date) -> ev.AdverseEvent | None:
     """Return the first adverse event that counts by a monitoring rule."""
-    return next(
-        (
-            e for e in emergent(state, cut)
-            if e.grade >= rule.grade and (e.immune_related or not rule.immune_related) and (e.related_to or not rule.related)
-        ),
-        None,
-    )  # fmt: skip
+    return next((e for e in emergent(state, cut) if counts_by(rule, e)), None)
+
+
+def counts_by(rule: Toxicity, event: ev.AdverseEvent) -> bool:
+    """Return whether an adverse event is of the kind that a monitoring rule counts."""
+    return (
+        event.grade >= rule.grade
+        and (event.immune_related or not rule.immune_related)
+        and (bool(event.related_to) or not rule.related)
+    )
+
+
+def bears_on_a_boundary(event: ev.AdverseEvent, study: Study) -> bool:
+    """Return whether any monitoring rule of the study counts such an event."""
+    return any(counts_by(rule, event) for rule in study.endpoints.monitoring.toxicity)
