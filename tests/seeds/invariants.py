@@ -164,6 +164,8 @@ def _surely_due(state: PatientState, plan: VisitPlan, lived: Lived) -> datetime 
     anchors = [state.learnt[i] for i in plan.because.event_ids]
     if span is None or not anchors or visit.held_by not in ("visit", "cycle", "imaging", "disease_status"):
         return None
+    if any(name.startswith("last_") for t in visit.timing for name in t.anchors):
+        return None  # which dose was the last shows only when no other can come
     known = max(a.recorded_at for a in anchors)
     facts = [r for r in state.learnt.values() if isinstance(r.event, ev.Fact)]
     passed = min((r.recorded_at for r in facts if _is_of(r.event, plan)), default=known)
