@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import date
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from pydantic import BaseModel
 
 from neotorch.cli import endpoint_tables as tables
-from neotorch.cli.output import instant_option, out, print_json
+from neotorch.cli.output import cut_option, instant_option, out, print_json
 from neotorch.domain import events as ev
-from neotorch.domain.dates import parse_date
 from neotorch.domain.errors import BadInput
 from neotorch.domain.statistics import KaplanMeier
 from neotorch.domain.study import Study
 from neotorch.engine import Engine
-from neotorch.report.provenance import Provenance, provenance
+from neotorch.provenance import Provenance, provenance
 from neotorch.rules.endpoints import ANNOUNCED, Moment, PatientEndpoints, TrialResult, history
 from neotorch.rules.endpoints.analysis import Curve, PatientAnalysis, TrialAnalysis
 
@@ -77,7 +75,7 @@ def _asked(cut: str | None, as_of: str | None) -> tuple[TrialAnalysis, Study, Pr
     rows = engine.log.read(known_at=at)
     head = rows[-1] if rows else None
     seq = head.seq if head else 0
-    analysis = engine.analysis(cut=_date(cut), as_of=at, until_seq=seq)
+    analysis = engine.analysis(cut=cut_option(cut), as_of=at, until_seq=seq)
     study = engine.versions(as_of=at, until_seq=seq).trial
     return analysis, study, provenance(study, head, cut=analysis.result.cut, as_of=at), rows
 
@@ -177,10 +175,3 @@ def _whole(patient: PatientAnalysis | None) -> dict[str, Any]:
     kept = ("values", "exposures", "best")
     evaluable = {"place": list(patient.member.place), "evaluable_since": plain(patient.member.evaluable)}
     return {name: plain(getattr(patient, name)) for name in kept} | evaluable
-
-
-def _date(text: str | None) -> date | None:
-    try:
-        return parse_date(text) if text is not None else None
-    except ValueError as error:
-        raise BadInput(str(error), "--cut", "") from None

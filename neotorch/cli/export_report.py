@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 
-from neotorch.cli.output import err, instant_option
+from neotorch.cli.output import cut_option, err, instant_option
 from neotorch.cli.output import out as console
 from neotorch.cli.views import known_site
-from neotorch.domain.dates import parse_date
 from neotorch.domain.errors import BadInput
 from neotorch.engine import Engine
 
@@ -37,7 +35,7 @@ def report(*, out: Path, cut: str | None = None, as_of: str | None = None, site:
     known_site(engine, site)
     at = instant_option(as_of, "--as-of", engine.study.sites[0].time_zone)
     with err.status("working out and drawing"):
-        content = gather(engine, cut=_date(cut), as_of=at, site=site)
+        content = gather(engine, cut=cut_option(cut), as_of=at, site=site)
         page = render(content)
     write(out / "report.html", page.encode())
     console.print(f"{out / 'report.html'}", highlight=False, soft_wrap=True)
@@ -61,10 +59,3 @@ def write(path: Path, data: bytes) -> None:
         part.replace(path)
     except OSError as error:
         raise BadInput(f"cannot be written ({error.strerror})", str(path), "Name another folder with --out.") from None
-
-
-def _date(text: str | None) -> date | None:
-    try:
-        return parse_date(text) if text is not None else None
-    except ValueError as error:
-        raise BadInput(str(error), "--cut", "") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -73,3 +73,11 @@ def instant_option(text: str | None, name: str, zone: str) -> datetime | None:
     import pendulum
 
     return pendulum.datetime(day.year, day.month, day.day, tz=zone).end_of("day")
+
+
+def cut_option(text: str | None) -> date | None:
+    """Return the day of `--cut`."""
+    try:
+        return parse_date(text) if text is not None else None
+    except ValueError as error:
+        raise BadInput(str(error), "--cut", "") from None

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from neotorch.domain.calendar import local_date
 from neotorch.domain.study import Study
 from neotorch.engine import Engine
-from neotorch.report.provenance import Provenance, provenance
+from neotorch.provenance import Provenance, provenance
 from neotorch.rules.compliance import SiteVisits, compliance
 from neotorch.rules.endpoints.analysis import TrialAnalysis
 from neotorch.rules.endpoints.history import Moment, history

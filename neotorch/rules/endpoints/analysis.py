@@ -93,6 +93,8 @@ class TrialAnalysis:
     """All figures of a trial at a cut."""
 
     result: TrialResult
+    everyone: tuple[tuple[PatientState, Member], ...]
+    """Who consented by the cut, by subject."""
     patients: tuple[PatientAnalysis, ...]
     """The full analysis set, by subject."""
     definitions: tuple[Proportion, ...]
@@ -122,7 +124,8 @@ def analyse(states: Iterable[PatientState], study: Study, cut: date) -> TrialAna
     objective = [{True: "yes", False: "no", None: "pending"}[p.best.objective] for p in full]
     operated = [p for p in full if "operated" in p.member.place]
     return TrialAnalysis(
-        result=trial_result([m for _, m in everyone], study, cut), patients=full,
+        result=trial_result([m for _, m in everyone], study, cut),
+        everyone=tuple((s, m) for s, m in everyone if "screened" in m.place), patients=full,
         definitions=_definitions(full, level),
         curves=tuple(_curve(a, full, study) for a in analyses(study)),
         responses=responses,

@@ -22,7 +22,7 @@ class Analysis:
     label: str
     rule: str
     paramcd: str | None = None
-    """PARAMCD in ADTTE."""
+    """PARAMCD in ADTTE; None: not exported."""
     sensitivity: bool = False
     starts: str = "first dose"
 
@@ -36,11 +36,11 @@ def analyses(study: Study) -> tuple[Analysis, ...]:
         Analysis(f"efs.{m.name}", f"EFS, {m.name}", _map_rule(m), m.paramcd) for m in efs.maps if m is not primary
     ]
     found += [
-        Analysis(f"efs.{code}", f"EFS, {words}", f"{_map_rule(primary).removesuffix('.')}; {words}", sensitivity=True)
-        for code, words in (
-            ("widened", "sensitivity findings as events"),
-            ("missed", f"censored before {count} or more missed assessments in a row"),
-            ("new-therapy", "censored at a new anticancer therapy"),
+        Analysis(f"efs.{code}", f"EFS, {words}", f"{_map_rule(primary).removesuffix('.')}; {words}", param, True)
+        for code, param, words in (
+            ("widened", "EFSWIDE", "sensitivity findings as events"),
+            ("missed", "EFSMISS", f"censored before {count} or more missed assessments in a row"),
+            ("new-therapy", "EFSNEWT", "censored at a new anticancer therapy"),
         )
     ]
     found.append(Analysis("os", "OS", "overall survival: first dose to death from any cause", "OS"))
