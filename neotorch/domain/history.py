@@ -53,6 +53,9 @@ def _cycles(state: PatientState) -> Iterator[Problem]:
 def _disease(state: PatientState) -> Iterator[Problem]:
     for pathology in state.pathologies:
         yield from _before("pathology-before-surgery", pathology, state.surgery, "pathology report before surgery")
+        if state.surgery is None:
+            text = f"pathology report of {pathology.occurred}, and no operation is recorded"
+            yield Problem("pathology-without-surgery", text, (pathology.id,))
     for recurrence in state.recurrences:
         yield from _before("recurrence-before-surgery", recurrence, state.surgery, "recurrence before surgery")
         if state.surgery is None and not any(p.occurred <= recurrence.occurred for p in state.progressions):

@@ -241,6 +241,8 @@ class Chart:
         for name, first, then in pairs:
             if first and one[then] and first.occurred < one[then].occurred:
                 yield f"{name}-before-{then}", (first.id, one[then].id)
+        if not one["surgery"]:
+            yield from (("pathology-without-surgery", (p.id,)) for p in self.of("pathology"))
         grew = [p.occurred for p in self.of("progression")]
         for back in self.of("recurrence") if not one["surgery"] else ():
             if not any(day <= back.occurred for day in grew):
