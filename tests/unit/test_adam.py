@@ -15,6 +15,7 @@ import odmlib
 import pyarrow.parquet as pq
 import pytest
 import xmlschema
+from jsonschema import Draft201909Validator
 from odmlib.dataset_json_1_1 import DatasetJSON
 
 from neotorch.adam.datasets import RESPONSES, Table
@@ -203,6 +204,37 @@ def test_a_cut_before_the_first_consent_has_nobody(engine: Engine) -> None:
 
 # ── they are what the standards ask for ───────────────────────────────────────────────────────────────────────────
 
+INSTANT = {
+    "type": "string",
+    "pattern": r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$",
+}
+WORDS, NUMBER = {"type": "string"}, {"type": "integer", "minimum": 1}
+COLUMN = {
+    "itemOID": WORDS, "name": WORDS, "label": WORDS, "length": NUMBER, "keySequence": NUMBER, "displayFormat": WORDS,
+    "dataType": {"enum": ["string", "integer", "decimal", "float", "double", "boolean", "datetime", "date", "time", "URI"]},
+    "targetDataType": {"enum": ["integer", "decimal"]},
+}  # fmt: skip
+SYSTEM = {"type": "object", "required": ["name", "version"], "properties": {"name": WORDS, "version": WORDS}}
+DATASET_JSON = {
+    "type": "object", "additionalProperties": False,
+    "required": [
+        "datasetJSONCreationDateTime", "datasetJSONVersion", "itemGroupOID", "records", "name", "label", "columns",
+    ],
+    "properties": {
+        "datasetJSONCreationDateTime": INSTANT, "dbLastModifiedDateTime": INSTANT,
+        "datasetJSONVersion": {"type": "string", "pattern": r"^1\.1(\.\d+)?$"},
+        **dict.fromkeys(("fileOID", "originator", "studyOID", "metaDataVersionOID", "metaDataRef", "itemGroupOID"), WORDS),
+        "isReferenceData": {"type": "boolean"}, "sourceSystem": SYSTEM, "name": WORDS, "label": WORDS,
+        "records": {"type": "integer", "minimum": 0},
+        "columns": {"type": "array", "items": {
+            "type": "object", "additionalProperties": False, "required": ["itemOID", "name", "label", "dataType"],
+            "properties": COLUMN,
+        }},
+        "rows": {"type": "array", "items": {"type": "array", "items": {"type": ["string", "number", "boolean", "null"]}}},
+    },
+}  # fmt: skip
+"""What CDISC's Dataset-JSON 1.1 asks of a file: its attributes, which of them have to be there, their types and values."""
+
 TYPES = {"string": str, "integer": int, "double": float, "date": str}
 
 
@@ -211,6 +243,7 @@ def test_dataset_json_is_version_1_1(engine: Engine) -> None:
     tables, _, origin = gather(engine)
     for table in tables:
         body = json.loads(dataset_json(table, origin))
+        Draft201909Validator(DATASET_JSON).validate(body)
         parsed = DatasetJSON.from_json(json.dumps(body))
         assert parsed.column_names == [v.name for v in table.dataset.variables]
         assert body["records"] == len(body["rows"])
