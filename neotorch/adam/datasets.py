@@ -14,10 +14,11 @@ from neotorch.domain.time_to_event import TimeToEvent, day_number
 from neotorch.rules.endpoints.analysis import PatientAnalysis, TrialAnalysis
 from neotorch.rules.endpoints.cohort import Member
 from neotorch.rules.endpoints.exposure import RULE as EXPOSURE
+from neotorch.rules.endpoints.exposure import course_over
 from neotorch.rules.endpoints.survival import Analysis
 from neotorch.rules.endpoints.toxicity import worst_grades
 from neotorch.rules.endpoints.values import Value
-from neotorch.rules.schedule import is_complete, last_dose, treatment_end, visit_plans
+from neotorch.rules.schedule import is_complete, last_dose, visit_plans
 
 Cell = str | int | float | date | None
 Row = dict[str, Cell]
@@ -123,8 +124,7 @@ def _given(state: PatientState, study: Study, cut: date) -> str | None:
 
 
 def _last_exposure(state: PatientState, study: Study, cut: date) -> date | None:
-    end = treatment_end(state, study)
-    if end is None or end.day > cut:
+    if not course_over(state, study, cut):
         return None
     days = [found[0] for d in study.drugs if (found := last_dose(state, d))]
     return max((d for d in days if d <= cut), default=None)

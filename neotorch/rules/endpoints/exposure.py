@@ -16,7 +16,7 @@ from neotorch.domain import events as ev
 from neotorch.domain.state import PatientState
 from neotorch.domain.study import DrugDefinition, Study
 from neotorch.rules.endpoints.values import Value, source
-from neotorch.rules.schedule import treatment_end
+from neotorch.rules.schedule import settled
 
 RULE = "relative dose intensity: (dose given / planned) / (time taken / planned), Hryniuk and Bush 1984"
 
@@ -46,10 +46,16 @@ class Exposure:
 
 def exposures(state: PatientState, study: Study, cut: date) -> tuple[Exposure, ...]:
     """Return the exposure to each study drug by the cut, in the order of the study file; none before the first dose."""
-    end = treatment_end(state, study)
-    over = end is not None and end.day <= cut
+    over = course_over(state, study, cut)
     cycles = {n: c for n, c in sorted(state.cycles.items()) if c.occurred <= cut}
     return tuple(_exposure(drug, cycles, state, study, over=over) for drug in study.drugs) if cycles else ()
+
+
+def course_over(state: PatientState, study: Study, cut: date) -> bool:
+    """Return whether by the cut no further cycle was to come: all given, called off, lost to follow-up, or dead."""
+    said = settled(state, study)
+    ends = [e.occurred for e in (state.death, state.lost) if e]
+    return any(day <= cut for day in (*ends, *((said[0],) if said else ())))
 
 
 def _exposure(

@@ -61,11 +61,6 @@ def reading(state: PatientState, study: Study, cut: date) -> Reading:
     )  # fmt: skip
 
 
-def reference_reports(state: PatientState, study: Study, cut: date) -> list[ev.Pathology]:
-    """Return the report that counts for each side at `cut`."""
-    return list(reading(state, study, cut).reports)
-
-
 def _doubts(found: tuple[Side, ...], counts: tuple[ev.Pathology, ...], state: PatientState, cut: date) -> Iterator[str]:
     """Yield what the reports that count contradict: themselves, each other, or the operation."""
     for report in counts:
