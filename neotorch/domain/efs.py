@@ -178,7 +178,9 @@ def adequate(fact: ev.AnyFact) -> bool:
 
 SIGNS_OF_LIFE = (
     ev.Consent, ev.Enrolment, ev.CycleGiven, ev.VisitHeld, ev.Imaging, ev.Surgery, ev.DiseaseAssessment, ev.Contact,
+    ev.AdverseEvent, ev.Progression, ev.Recurrence, ev.SecondPrimary, ev.NewTherapy,
 )  # fmt: skip
+"""What happens to the living: on its day the patient was alive. A report may be dated after death."""
 AliveItem = tuple[str, str] | None
 """Form and yes/no item that say whether the patient is alive; None where the study has none."""
 

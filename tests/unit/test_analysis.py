@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from neotorch.domain import events as ev
 from neotorch.domain.analysis_plan import Subgroup
 from neotorch.domain.sourced import Words
 from neotorch.domain.state import PatientState
 from neotorch.rules.endpoints.analysis import TrialAnalysis, analyse
+from neotorch.rules.endpoints.patient import patient_values
 from neotorch.rules.endpoints.subgroups import belonging
 from neotorch.rules.readings import Readings
 from tests.support import (
@@ -248,3 +251,31 @@ def test_what_came_after_the_first_dose_is_no_baseline() -> None:
     )
     state = state_of([*baseline("NT-001", PDL1_CPS=0), cycle(1, START), later])
     assert belonging(group("BIOPSY", "PDL1_CPS", cuts=[1]), Readings(state), state).group == "< 1"
+
+
+# ── every value of a patient, in full ─────────────────────────────────────────────────────────────────────────────
+
+FULL: dict[str, dict[str, list[Any]]] = yaml.safe_load(
+    (Path(__file__).parents[1] / "cases" / "values_in_full.yaml").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("state", patients()[:5], ids=lambda s: s.subject)
+def test_each_value_says_all_that_stands_behind_it(state: PatientState) -> None:
+    """Label, status, text, number, unit, date, reason, rule, what would change it, sources: as it stands in the table."""
+    found = {
+        v.code: [
+            v.label, v.status, v.text, v.number if v.number is None else pytest.approx(v.number, abs=1e-6), v.unit,
+            str(v.on) if v.on else None, v.reason, v.rule, v.would_change, [str(s) for s in v.sources],
+            list(v.supersedes), v.public, v.shown,
+        ]
+        for v in patient_values(state, study(), CUT)
+    }  # fmt: skip
+    assert found == FULL[state.subject]
+
+
+def test_who_had_a_recurrence_was_alive_that_day() -> None:
+    """Nobody is censored for survival before an event that only the living have."""
+    state = patients()[1]
+    values = {v.code: v for v in patient_values(state, study(), CUT)}
+    assert (values["efs"].on, values["os"].on) == (day(300), day(300))

@@ -190,3 +190,44 @@ def test_a_long_trial_is_in_order() -> None:
     assert [look.subject for look in found.looks] == [m.endpoints.subject for m in reversed(members)]
     assert [look.x for look in found.looks] == [0] * 9 + [1]
     assert date.max > found.looks[-1].on
+
+
+def design_of(kind: str) -> Design:
+    """A design for 20 % against 40 %."""
+    return Design.model_validate({"kind": kind, "p0": 0.2, "p1": 0.4, "alpha": 0.05, "power": 0.8, **SOURCE})
+
+
+SINGLE_METHOD, TWO_METHOD = "single-stage exact binomial (A'Hern)", "Simon two-stage"
+SIMON_RULE = "stage 1: 13 patients, on with more than 3; "
+SAID: list[tuple[str, str, str, str]] = [
+    ("single-stage", "", SINGLE_METHOD, "0 of 0 (planned 35, rejects at 12): running"),
+    ("single-stage", "01", SINGLE_METHOD, "1 of 2 (planned 35, rejects at 12): running, one-sided exact p 0.3600"),
+    ("single-stage", "1" * 12, SINGLE_METHOD,
+     "12 of 12 (planned 35, rejects at 12): null rejected whatever follows, one-sided exact p 0.0000"),
+    ("single-stage", "0" * 40, SINGLE_METHOD,
+     "0 of 35 (planned 35, rejects at 12): null not rejected, one-sided exact p 1.0000; 5 beyond the plan are not in it"),
+    ("simon-optimal", "1" * 4 + "0" * 9, TWO_METHOD,
+     f"{SIMON_RULE}4 of 13 (planned 43, rejects at 13): running, one-sided exact p 0.2527"),
+    ("simon-optimal", "1" * 3 + "0" * 10 + "11", TWO_METHOD,
+     (f"{SIMON_RULE}3 of 13 (planned 43, rejects at 13): stop at stage 1, one-sided exact p 0.4983; 2 beyond the plan are not "
+     "in it")),
+    ("simon-optimal", "01" * 6 + "0" * 31, TWO_METHOD,
+     f"{SIMON_RULE}6 of 43 (planned 43, rejects at 13): null not rejected, one-sided exact p 0.2510"),
+    ("simon-optimal", "01" * 22, TWO_METHOD,
+     (f"{SIMON_RULE}21 of 43 (planned 43, rejects at 13): null rejected, one-sided exact p 0.0000; 1 beyond the plan are not in "
+     "it")),
+    ("simon-minimax", "0" * 18, TWO_METHOD,
+     ("stage 1: 18 patients, on with more than 4; 0 of 18 (planned 33, rejects at 11): stop at stage 1, one-sided exact p "
+     "1.0000")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "answers", "method", "says"), SAID, ids=[s[3][:70] for s in SAID])
+def test_where_a_design_stands_in_words(kind: str, answers: str, method: str, says: str) -> None:
+    """Rule, numbers, answer, p value and who is beyond the plan, with the design and the day of each stage."""
+    found = after(design_of(kind), [a == "1" for a in answers])
+    assert (str(found), found.method, found.design.kind) == (says, method, kind)
+    for stage in found.stages:
+        reached = len(answers) >= stage.n
+        assert stage.on == (START + timedelta(stage.n - 1) if reached else None)
+        assert stage.x == (answers[: stage.n].count("1") if reached else None)
