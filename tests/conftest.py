@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import proofs
+
 pytest_plugins = ["tests.postgres"]
 
 
@@ -23,3 +25,11 @@ def own_settings(request: pytest.FixtureRequest) -> Iterator[None]:
         for name in [n for n in os.environ if n.startswith("NEOTORCH_")]:
             patch.delenv(name)
         yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests of the promises have counted."""
+    if proofs.counted:
+        terminalreporter.section("promises")
+        for line in proofs.counted:
+            terminalreporter.write_line(line)
