@@ -19,20 +19,33 @@ from prefect.flow_engine import run_flow_async, run_flow_sync
 from prefect.states import Pending
 from prefect.utilities.asyncutils import run_sync_in_worker_thread
 
+WOKEN_BY = "woken by "
 
-async def claim(client: PrefectClient, run: FlowRun) -> bool:
-    """Wake a sleeping run and take it, in one call; False if it is not ours to start.
+
+async def claim(client: PrefectClient, run: FlowRun, by: str = "") -> bool:
+    """Wake a sleeping run and take it, in one call; False if it is not ours to start. `by` is the worker's name.
 
     The server lets a run go to Pending once: whoever comes second, while it is Pending or Running, is refused. With a
     scheduled time of its own the state also ends the sleep, which otherwise would hold the run back until its date.
     """
-    state: Any = Pending(message="woken")
+    state: Any = Pending(message=f"{WOKEN_BY}{by}" if by else "woken")
     state.state_details.scheduled_time = datetime.now(UTC)
     answer = await client.set_flow_run_state(run.id, state)
-    if answer.status is SetStateStatus.ACCEPT:
+    # A client that gets no answer asks again, with the same id of the transition, and is told that the run is so already.
+    again = answer.status is SetStateStatus.REJECT and answer.state is not None and answer.state.is_pending()
+    if answer.status is SetStateStatus.ACCEPT or again:
         run.state = state
         return True
     return False
+
+
+async def holder(client: PrefectClient, run: FlowRun) -> str:
+    """Return the name of the worker that took a run that is Pending or Running; empty if it does not say."""
+    pending = run.state is not None and run.state.is_pending()
+    states = [run.state] if pending else await client.read_flow_run_states(run.id)
+    taken = [s for s in states if s is not None and s.is_pending() and (s.message or "").startswith(WOKEN_BY)]
+    newest = max(taken, key=lambda state: state.timestamp, default=None)
+    return str(newest.message).removeprefix(WOKEN_BY) if newest else ""
 
 
 async def drive(flow: Flow[..., Any], run: FlowRun, parameters: dict[str, Any]) -> None:

@@ -1,0 +1,25 @@
+"""What only one process of an installation may do at a time: a lock in the database of the log, which all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from neotorch.engine import Engine
+from neotorch.orchestration.dispatcher import in_engine
+
+LOOK_SECONDS = 0.5
+
+
+@asynccontextmanager
+async def turn(engine: Engine, name: str) -> AsyncIterator[None]:
+    """Wait until nobody else has the turn, and have it. The database takes it back when the process dies."""
+    while (give_back := await in_engine(engine.log.take_turn, name)) is None:
+        await anyio.sleep(LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await in_engine(give_back)
