@@ -177,7 +177,7 @@ async def follow(worker: NeotorchWorker) -> None:
     """Dispatch to the worker of this process."""
     engine = await in_engine(current_engine)
     position = await in_engine(engine.head)
-    journeys = await _deployed(worker.client, engine.study.id)
+    journeys = await worker.deployed(engine)
 
     async def recalculate(find: Find) -> bool:
         run = await find()
@@ -192,7 +192,7 @@ async def follow(worker: NeotorchWorker) -> None:
 async def follow_for_others(client: PrefectClient, engine: Engine, name: str = JOURNEY) -> None:
     """Wake the journeys of deployment `name` for workers in other processes, such as a plain `process` pool."""
     position = await in_engine(engine.head)
-    journeys = await _deployed(client, engine.study.id, name)
+    journeys = await deployed(client, engine.study.id, name)
 
     async def wake(find: Find) -> bool:
         run = await find()
@@ -201,7 +201,8 @@ async def follow_for_others(client: PrefectClient, engine: Engine, name: str = J
     await Dispatcher(engine, journeys, wake, wake, position).run()
 
 
-async def _deployed(client: PrefectClient, study: str, name: str = JOURNEY) -> Journeys:
+async def deployed(client: PrefectClient, study: str, name: str = JOURNEY) -> Journeys:
+    """Return the journeys of a deployment; waits until it has been made."""
     while True:
         try:
             return await Journeys.open(client, study, name)

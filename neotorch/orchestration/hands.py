@@ -19,12 +19,11 @@ from prefect.states import Scheduled
 
 from neotorch.engine import Engine, current_engine
 from neotorch.orchestration import reconciler
-from neotorch.orchestration.deploy import deploy
 from neotorch.orchestration.dispatcher import follow_for_others
 from neotorch.orchestration.names import RECONCILIATION
 from neotorch.orchestration.neighbours import worker_name
 from neotorch.orchestration.runs import ABANDONED, Journeys
-from neotorch.orchestration.turns import turn
+from neotorch.orchestration.turns import deploy_for
 from neotorch.orchestration.verdicts import Surroundings
 from neotorch.orchestration.wakers import catch_up, waker
 from neotorch.orchestration.worker import NeotorchWorker
@@ -99,9 +98,7 @@ class Hands:
     async def _main(self) -> None:
         engine = current_engine()
         async with get_client() as client:
-            zone = engine.study.sites[0].time_zone
-            async with turn(engine, "deploy"):  # two at once would make each automation twice
-                await deploy(client, pool=self.pool, pool_type=self.worker_type, time_zone=zone)
+            await deploy_for(engine, client, self.pool, self.worker_type)  # the worker needs its pool
             work = asyncio.ensure_future(self._work(client, engine))
             stopped = asyncio.ensure_future(self._stop.wait())
             await self._until_ready(work)

@@ -27,11 +27,13 @@ from neotorch.orchestration import adapter
 from neotorch.orchestration.adapter import first_line, loudness
 from neotorch.orchestration.names import JOURNEY
 from neotorch.orchestration.neighbours import Neighbours, have_reconciled
+from neotorch.orchestration.runs import Journeys
 from neotorch.settings import load_settings
 
 if TYPE_CHECKING:
     from prefect import Flow
 
+    from neotorch.engine import Engine
     from neotorch.orchestration.dispatcher import Dispatcher
 
 log = logging.getLogger("neotorch.worker")
@@ -165,6 +167,17 @@ class NeotorchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, NeotorchRes
         if self._left_alone(run, wait):
             return False  # the next poll offers it again, if it is still there
         return await self.wake(still_due, TIMER + FOREIGN)
+
+    async def deployed(self, engine: Engine) -> Journeys:
+        """Return the journeys; makes the deployments if nobody has (`prefect worker start --type neotorch`)."""
+        from neotorch.orchestration.dispatcher import deployed
+        from neotorch.orchestration.turns import deploy_for
+
+        try:
+            return await Journeys.open(self.client, engine.study.id)
+        except ObjectNotFound:
+            await deploy_for(engine, self.client, self._work_pool_name, self.type)
+            return await deployed(self.client, engine.study.id)
 
     def wait_seconds(self, key: str) -> float:
         """Return how long to leave a patient to other workers; 0 if this one is the patient's home, or alone."""
