@@ -88,7 +88,8 @@ class NeotorchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, NeotorchRes
 
         adapter.calm_logs()
         # One client for all runs of this process: each new one would build an SSL context and open a connection.
-        await self._exit_stack.enter_async_context(AsyncClientContext.get_or_create())
+        shared = await self._exit_stack.enter_async_context(AsyncClientContext.get_or_create())
+        adapter.spare(shared.client)
         await super().setup()
         NeotorchWorker.current = self
         if not self.alone:
