@@ -34,6 +34,7 @@ from tests.postgres import PostgresServer, _end_with_parent, running_postgres
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 120.0
 APIS = ("api-1", "api-2")
+STARTED = b"-- started --\n"
 
 
 def compose() -> dict[str, Any]:
@@ -77,6 +78,8 @@ class Town:
     def begin(self, name: str) -> None:
         """Start one service, without waiting for it."""
         with (self.folder / f"{name}.log").open("ab") as output:
+            output.write(STARTED)
+            output.flush()
             self._running[name] = subprocess.Popen(
                 self.command(name), env=self.environment(name), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 cwd=self.folder, preexec_fn=_end_with_parent, start_new_session=True,  # noqa: PLW1509 - see tests/postgres.py
@@ -99,8 +102,16 @@ class Town:
         """Kill -9."""
         self._running[name].kill()
         self._running.pop(name).wait()
-        with (self.folder / f"{name}.log").open("ab") as output:
-            output.write(b"-- killed --\n")
+
+    def end(self, name: str) -> None:
+        """End one service in order."""
+        self._running[name].terminate()
+        self._wait(name)
+        del self._running[name]
+
+    def database(self, name: str) -> str:
+        """What the database of this name in compose.yaml is called here."""
+        return self._databases[name]
 
     def stop(self) -> None:
         """End everything, the workers first."""
@@ -135,9 +146,8 @@ class Town:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(16).startswith(b"+PONG")
             return False
-        return (
-            "neotorch is up" in (self.folder / f"{name}.log").read_text(errors="replace").rpartition("-- killed --")[2]
-        )
+        said = (self.folder / f"{name}.log").read_bytes()
+        return b"neotorch is up" in said.rpartition(STARTED)[2]
 
     # ── what compose.yaml says, with addresses of this machine ────────────────────────────────────────────────────
 
