@@ -1,12 +1,18 @@
-"""Backups that are kept for a while, and tried out: a backup that was never restored is a hope, not a backup."""
+"""What is put by for bad days: backups that are kept and tried out, and each site's worklist on paper.
+
+A backup that was never restored is a hope and no backup.
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from time import monotonic
 
+from neotorch.domain.calendar import local_date
 from neotorch.engine import Engine
 from neotorch.store import archive
 from neotorch.store.chain import Head
@@ -36,6 +42,12 @@ def back_up(engine: Engine, folder: Path, keep: int) -> Backup:
     for one in removed:
         one.unlink(missing_ok=True)
     return Backup(path, head, path.stat().st_size, removed)
+
+
+def put_back(engine: Engine, file: Path) -> tuple[archive.Manifest, archive.Restored]:
+    """Restore a backup into the engine's log, which has to be empty. Errors as `archive.restore`."""
+    with archive.opened(file) as found:
+        return found.manifest, archive.restore(engine.log, found, now=engine.clock())
 
 
 @dataclass(frozen=True)
@@ -75,3 +87,42 @@ def drill(engine: Engine, backup: Backup) -> Drill:
     if head != backup.head or stands != head:
         problems.append(f"restored head {head.seq}:{head.hash[:16]} is not the log's at that place")
     return Drill(head, tuple(problems), monotonic() - begun)
+
+
+SHEETS_KEPT = timedelta(14)
+
+
+def put_on_paper(engine: Engine, folder: Path) -> Iterator[Path]:
+    """Write each site's sheet for the next days, as HTML and, where the machine can, as PDF; yield the files.
+
+    Those of more than two weeks ago are removed.
+    """
+    from neotorch.report.pdf import NoPdf, pdf
+    from neotorch.report.wall import sheet
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for site in engine.study.sites:
+        today = local_date(engine.clock(), site.time_zone)
+        page = sheet(engine, site).html
+        path = folder / f"{site.code}-{today}.html"
+        _write(path, page.encode())
+        yield path
+        try:
+            data = pdf(page, None)
+        except NoPdf:  # a browser prints the page too
+            continue
+        _write(path.with_suffix(".pdf"), data)
+        yield path.with_suffix(".pdf")
+    _forget(folder, engine.today() - SHEETS_KEPT)
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def _forget(folder: Path, before: date) -> None:
+    for path in folder.glob("*-????-??-??.*"):
+        if path.stem[-10:] < before.isoformat():
+            path.unlink(missing_ok=True)

@@ -98,6 +98,11 @@ class Settings(BaseSettings):
         return self.backup_dir or self.data_dir / "backups"
 
     @property
+    def sheets(self) -> Path:
+        """Where each site's worklist on paper goes."""
+        return self.data_dir / "sheets"
+
+    @property
     def outbox(self) -> Path:
         """Where notices go for whom no channel is configured."""
         return self.data_dir / "outbox"

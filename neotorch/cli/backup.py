@@ -65,12 +65,11 @@ def restore(file: Path, /, *, json: Json = False) -> int:
         Print the result as JSON.
     """
     from neotorch.orchestration.incidents import record_incident
-    from neotorch.store import archive
+    from neotorch.safekeeping import put_back
 
     engine = Engine.open()
-    with err.status("restoring"), archive.opened(file) as found:
-        about = found.manifest
-        done = archive.restore(engine.log, found, now=engine.clock())
+    with err.status("restoring"):
+        about, done = put_back(engine, file)
     other = digest_of(about.definition) != digest_of(engine.study.definition)
     kept = engine.settings.data_dir / f"restored-{about.study}-{about.study_version}.yaml"
     if other:
