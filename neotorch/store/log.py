@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, union_all
 
+from neotorch.crash import crash_point
 from neotorch.domain.errors import BadInput
 from neotorch.domain.events import AnyLogged, Recorded
 from neotorch.store import connect
@@ -197,8 +198,12 @@ class EventLog:
                 rows.append(make_row(self.study, rows[-1].head if rows else head, recorded_at, event))
             if rows:
                 connection.execute(APPEND, [row._asdict() for row in rows])
+                crash_point("append-not-committed")
+        if rows:
+            crash_point("committed-not-noted")
         if self._anchor and rows:
             self._anchor.write(rows[-1].head, recorded_at)
+            crash_point("head-noted")
         written = {row.id: recorded(row, event) for row, event in zip(rows, fresh, strict=True)}
         return self._in_order(events, known, written)
 
