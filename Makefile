@@ -33,8 +33,8 @@ test-servers: $(READY)
 test-others: $(READY)
 	@$(BIN)/python -m pytest $(filter-out tests/flows tests/crash tests/browser tests/cases tests/ledger tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
-prove: $(READY)  ## long forms of the tests over seeds (NEOTORCH_SEEDS=200 trials, each lived through and checked; about half an hour)
-	@$(BIN)/python -m tests.seeds.prove $(ARGS)
+prove: $(READY)  ## the long forms of all tests that count a promise, and docs/promises.md from them (hours; ARGS="seeds": that alone)
+	@$(BIN)/python -m tests.prove $(ARGS)
 
 lint: $(READY)  ## style, types and the layer rule
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from tests import proofs
 from tests.seeds.invariants import Findings, check
 from tests.seeds.life import Life, Lived
 from tests.seeds.world import world
@@ -71,6 +72,7 @@ def main() -> int:
     print(f"{len(seeds)} seeds, " + ", ".join(f"{figures[c]} {c}" for c in COUNTS) + f", {broken} violations")
     for name in sorted(figures.keys() - set(COUNTS)):
         print(f"  {name}: {figures[name]}")
+    proofs.count("seeds", len(seeds), broken, **{name: figures[name] for name in COUNTS})
     return 1 if broken else 0
 
 

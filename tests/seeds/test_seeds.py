@@ -6,9 +6,10 @@ from functools import cache
 
 import pytest
 
+from tests import proofs
 from tests.seeds.invariants import Findings, check
 from tests.seeds.life import Lived
-from tests.seeds.prove import SHORT, live, wanted
+from tests.seeds.prove import COUNTS, SHORT, live, wanted
 
 
 @cache
@@ -32,6 +33,8 @@ def test_no_promise_is_broken(seed: int) -> None:
 def test_the_worlds_hold_what_the_promises_are_about() -> None:
     """Over the first seeds: visits, queries and deviations; reasons for no reminder; words after the end of a journey."""
     figures = sum((findings(seed).figures for seed in range(SHORT)), start=Findings().figures)
+    broken = sum(len(findings(seed).violations) for seed in range(SHORT))
+    proofs.count("seeds", SHORT, broken, **{name: figures[name] for name in COUNTS})
     for name in ("visits", "reminders", "queries", "deviations", "looks", "reminded: told", "reminded: early"):
         assert figures[name] > 0, name
     assert figures["reminded: off"] > 0, "outages over due times"
