@@ -48,15 +48,16 @@ def migrate(url: str, head_file: Path, _say: Say) -> None:
 def one(url: str, head_file: Path, pick: random.Random) -> str:
     """Kill one or two migrations of a database, then migrate and record; returns at what the first was cut off."""
     outcome = ""
+    log = EventLog(url, STUDY, head_file=head_file)
     for _ in range(pick.randint(1, 2)):
         point = pick.choice(["migrating", ""])
         child = fork(partial(migrate, url, head_file), crash_at=point)
         if not point:
             child.kill_at(time.monotonic() + pick.uniform(0, LONGEST_LIFE))
         _, code = child.end()
-        log = EventLog(url, STUDY, head_file=head_file)
         wait_for_servers(log)
         state = current_revision(log.engine)
+        log.close()  # no connection may be open when the next one is forked
         assert state in {None, HEAD_REVISION}
         assert code == -9 or state == HEAD_REVISION
         outcome = outcome or ("before it was done" if state is None else "afterwards")

@@ -6,6 +6,7 @@ ends with an AssertionError if a promise is broken.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import random
@@ -106,7 +107,9 @@ def wait_for_servers(log: EventLog) -> None:
         return
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with connect.reading(log.engine) as connection:
+        end = time.monotonic() + 60
         while connection.exec_driver_sql(others).scalar():
+            assert time.monotonic() < end, "Postgres keeps a dead client's process"
             time.sleep(0.002)
 
 
@@ -171,6 +174,7 @@ def main(url: str, head_file: str, seed: str, kills: str) -> None:
     scene = Slaughter(log, Path(head_file), int(seed))
     scene.ledger.acknowledged.add(("warm", 0))
     scene.ledger.check()
+    gc.freeze()  # else each fork copies all pages that a collection touches
     begun = time.monotonic()
     scene.run(int(kills))
     assert log.verify() == []
