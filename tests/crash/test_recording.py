@@ -49,7 +49,7 @@ def test_writers_killed_anywhere_lose_nothing_on_sqlite(tmp_path: Path) -> None:
 
 def test_writers_killed_anywhere_lose_nothing_on_postgres(postgres_url: str, tmp_path: Path) -> None:
     """The same on Postgres, whose own processes may commit a little after their client is dead."""
-    kills = proofs.rounds(short=150, long=2000)
+    kills = proofs.rounds(short=100, long=2000)
     figures = drive("kill_writers", postgres_url, tmp_path / "head.log", 6, kills)
     assert figures["kills"] == kills and figures["acknowledged"] > kills / 2
     proofs.count("kill -9 while recording, Postgres", trials=kills, **_without_kills(figures))
@@ -57,7 +57,7 @@ def test_writers_killed_anywhere_lose_nothing_on_postgres(postgres_url: str, tmp
 
 def test_a_killed_record_command_leaves_all_of_its_file_or_nothing(tmp_path: Path) -> None:
     """`neotorch record FILE` killed: all rows or none are in the log; recorded again, each row is there exactly once."""
-    kills, pick = proofs.rounds(short=8, long=100), random.Random(4)
+    kills, pick = proofs.rounds(short=6, long=100), random.Random(4)
     engine = Engine.open(Settings(data_dir=tmp_path / "data"))
     files = [screened(engine.today() - timedelta(5), f"NT-{number:03d}") for number in range(1, kills + 2)]
     begun = time.monotonic()
@@ -99,20 +99,20 @@ def kill_record(engine: Engine, folder: Path, facts: Sequence[ev.AnyFact], point
 
 def test_a_killed_migration_is_made_again_on_sqlite(tmp_path: Path) -> None:
     """Killed while the tables are made: they are there or not, the next start makes them, and the log is whole."""
-    kills = proofs.rounds(short=25, long=500)
+    kills = proofs.rounds(short=15, long=500)
     proofs.count("kill -9 while migrating, SQLite", trials=kills, **drive("kill_migrations", tmp_path, 7, kills))
 
 
 def test_a_killed_migration_is_made_again_on_postgres(postgres_url: str, tmp_path: Path) -> None:
     """The same on Postgres."""
-    kills = proofs.rounds(short=8, long=100)
+    kills = proofs.rounds(short=5, long=100)
     figures = drive("kill_migrations", tmp_path, 8, kills, postgres_url)
     proofs.count("kill -9 while migrating, Postgres", trials=kills, **figures)
 
 
 def test_a_killed_export_of_datasets_does_not_look_whole(tmp_path: Path) -> None:
     """Where define.xml is, every dataset is there, whole and of the same export; no file is ever half written."""
-    kills = proofs.rounds(short=10, long=300)
+    kills = proofs.rounds(short=6, long=300)
     proofs.count("kill -9 while exporting ADaM", trials=kills, **drive("kill_exports", "adam", tmp_path, 9, kills))
 
 
