@@ -26,8 +26,7 @@ def attempt(url: str, head_file: Path, spare: int, number: int, kept: EventLog |
     try:
         log.append([contact(number)], now=at(number))
     except LogUnavailable as error:
-        assert "descriptors" in error.todo, str(error)
-        return "refused"
+        return "refused" if "descriptors" in error.todo else f"refused in the wrong words: {error}"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, usual)
         if not kept:

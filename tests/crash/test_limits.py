@@ -89,5 +89,6 @@ def test_without_file_descriptors_nothing_is_lost_and_it_is_said(tmp_path: Path)
     """With none left, or a few too few, an event is recorded or refused in words; with descriptors again it goes on."""
     rounds = proofs.rounds(short=20, long=1000)
     figures = drive("few_descriptors", tmp_path, rounds)
+    assert set(figures) == {"trials", "recorded", "refused"}
     assert min(figures["recorded"], figures["refused"]) >= rounds / 10
     proofs.count("no file descriptors left", trials=figures.pop("trials"), **figures)
