@@ -129,3 +129,9 @@ def test_a_killed_report_does_not_look_whole(tmp_path: Path) -> None:
 
 def _without_kills(figures: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in figures.items() if name != "kills"}
+
+
+def test_a_killed_backup_or_restoration_is_whole_or_not_there(tmp_path: Path) -> None:
+    """A backup that stands there by its name can be restored; a restored log is all there or empty, and can be restored again."""
+    kills = proofs.rounds(short=10, long=200)
+    proofs.count("kill -9 of backup and restore", trials=kills, **drive("kill_backups", tmp_path, 14, kills))
