@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -14,6 +15,10 @@ from neotorch.store.errors import LogUnavailable
 
 log = logging.getLogger(__name__)
 
+_TODO = {
+    errno.ENOSPC: "Make room on its disk, then try again",
+    errno.EMFILE: "This process has no file descriptors left (ulimit -n): give it more, then try again",
+}
 _LINE = re.compile(r"^(restored )?(\d{1,18}) ([0-9a-f]{64}) (\S+)$")
 
 
@@ -52,18 +57,20 @@ class HeadFile:
             with self._lock:
                 self._open()
         except OSError as error:
-            todo = "Make it writable, or choose another head file; nothing was written."
-            raise LogUnavailable(f"the head cannot be noted ({error.strerror})", str(self.path), todo) from error
+            self.close()  # to be looked at anew next time
+            todo = _TODO.get(error.errno or 0, "Make it writable, or choose another head file")
+            where = str(self.path)
+            raise LogUnavailable(
+                f"the head cannot be noted ({error.strerror})", where, f"{todo}; nothing was written."
+            ) from error
 
     def write(self, head: Head, recorded_at: str) -> None:
         """Note the head after a commit. If that fails now, the commit still stands: it is logged, not raised."""
         try:
             with self._lock:
-                descriptor = self._open()
-                os.write(descriptor, f"{head.seq} {head.hash} {recorded_at}\n".encode())
-                if self._fsync:
-                    os.fsync(descriptor)
+                self._write(f"{head.seq} {head.hash} {recorded_at}\n".encode())
         except OSError as error:
+            self.close()  # opening it again closes a line that was half written
             log.warning("seq %s is recorded, but its head could not be noted in %s: %s", head.seq, self.path, error)
 
     def read(self) -> dict[int, str] | None:
@@ -82,7 +89,7 @@ class HeadFile:
     def restored(self, head: Head, at: str) -> None:
         """Note that the log was put back up to `head`: from here on it is that log."""
         with self._lock:
-            os.write(self._open(), f"restored {head.seq} {head.hash} {at}\n".encode())
+            self._write(f"restored {head.seq} {head.hash} {at}\n".encode())
 
     def _notes(self) -> tuple[dict[int, str], list[Restoration]] | None:
         try:
@@ -106,6 +113,13 @@ class HeadFile:
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
+
+    def _write(self, line: bytes) -> None:
+        descriptor = self._open()
+        if os.write(descriptor, line) < len(line):  # a disk that is nearly full takes a part
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self._fsync:
+            os.fsync(descriptor)
 
     def _open(self) -> int:
         if self._descriptor is not None and os.fstat(self._descriptor).st_nlink == 0:
