@@ -7,11 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from neotorch.cli.files import write_set
 from neotorch.cli.output import cut_option, err, instant_option
 from neotorch.cli.output import out as console
 from neotorch.domain.errors import BadInput
 from neotorch.engine import Engine
+from neotorch.files import write_set
 
 Formats = Annotated[list[str], Parameter(name="--format", consume_multiple=True, negative="")]
 

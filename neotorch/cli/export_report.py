@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neotorch.cli.files import remove, write
 from neotorch.cli.output import cut_option, err, instant_option
 from neotorch.cli.output import out as console
 from neotorch.cli.views import known_site
 from neotorch.engine import Engine
+from neotorch.files import remove, write
 
 
 def report(*, out: Path, cut: str | None = None, as_of: str | None = None, site: str | None = None) -> int:
