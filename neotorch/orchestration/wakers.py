@@ -13,8 +13,12 @@ from prefect.states import Cancelled, Crashed
 
 from neotorch.engine import Engine
 from neotorch.orchestration.dispatcher import Find, Waker, in_engine
+<<<<<<< HEAD
 from neotorch.orchestration.names import RECALCULATION, RECONCILIATION
 from neotorch.orchestration.neighbours import UNSURE
+=======
+from neotorch.orchestration.names import PUTTING_BY, RECALCULATION, RECONCILIATION
+>>>>>>> main
 from neotorch.orchestration.runs import Journeys, Runs, request_recalculation, wake_elsewhere
 from neotorch.orchestration.verdicts import Surroundings
 from neotorch.orchestration.worker import NeotorchWorker
@@ -67,7 +71,7 @@ async def catch_up(client: PrefectClient, engine: Engine) -> None:
 
 async def tidy(client: PrefectClient, own: FlowRun, around: Callable[[], Surroundings]) -> None:
     """End runs of the other flows that nobody will end, and delete old reconciliations."""
-    for name in (RECALCULATION, RECONCILIATION):
+    for name in (RECALCULATION, RECONCILIATION, PUTTING_BY):
         deployment = await client.read_deployment_by_name(f"{name}/{name}")
         runs = Runs(client, deployment.id)
         live = [r async for r in runs.all(StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING) if r.id != own.id]
