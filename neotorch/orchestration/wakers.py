@@ -13,12 +13,8 @@ from prefect.states import Cancelled, Crashed
 
 from neotorch.engine import Engine
 from neotorch.orchestration.dispatcher import Find, Waker, in_engine
-<<<<<<< HEAD
-from neotorch.orchestration.names import RECALCULATION, RECONCILIATION
-from neotorch.orchestration.neighbours import UNSURE
-=======
 from neotorch.orchestration.names import PUTTING_BY, RECALCULATION, RECONCILIATION
->>>>>>> main
+from neotorch.orchestration.neighbours import UNSURE
 from neotorch.orchestration.runs import Journeys, Runs, request_recalculation, wake_elsewhere
 from neotorch.orchestration.verdicts import Surroundings
 from neotorch.orchestration.worker import NeotorchWorker

@@ -32,7 +32,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_two_workers_never_fire_one_obligation_twice(url: str, tmp_path: Path) -> None:
     """Processes that all go for the same obligations send each once, by the count of who receives them."""
-    kind = url.partition(":")[0]
     count = proofs.rounds(short=SHORT, long=LONG)
     engine = Engine.open(Settings(data_dir=tmp_path, database_url=url, channels=[]))
     with WebReceiver() as receiver:
@@ -51,7 +50,7 @@ def test_two_workers_never_fire_one_obligation_twice(url: str, tmp_path: Path) -
         sent = [r.event for r in engine.log.read(SUBJECT) if isinstance(r.event, ev.NoticeSent)]
         assert len(sent) == count
         assert engine.log.verify() == []
-    proofs.count(f"one obligation, one notice, on {kind}", trials=count, workers=WORKERS, fired_by_each=fired)
+    proofs.count("contended", trials=count, workers=WORKERS, kind=url.partition(":")[0], fired_by_each=fired)
 
 
 def start(url: str, folder: Path, receiver: str, count: int) -> subprocess.Popen[str]:

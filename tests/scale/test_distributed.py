@@ -78,7 +78,7 @@ def test_everything_is_done_once_whoever_is_killed(world: World) -> None:
     doubt = check_effects(world, sum(n for name, n in kills.items() if name.startswith("worker")))
     check_journeys(world, subjects)
     proofs.count(
-        "everything once, on several machines", trials=len(told), notices=len(world.receiver.received), in_doubt=doubt,
+        "distributed", trials=len(told), notices=len(world.receiver.received), in_doubt=doubt,
         killed=sum(kills.values()), journeys=len(subjects),
     )  # fmt: skip
 
