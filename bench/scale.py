@@ -12,6 +12,7 @@ go to a web receiver that counts them.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -41,6 +42,11 @@ from tests.scale.town import Town, running_town  # noqa: E402
 PATIENCE_SECONDS = 3600.0
 ROLES = ("coordinator", "investigator", "statistician", "operator")
 KINDS = ("serve", "sqlite", "postgres", "town")
+WHAT = {
+    "neotorch up": "worker", "orchestration.serve": "Prefect server", "server services": "Prefect services", "prefect": "Prefect server",
+    "redis-server": "Redis", "postgres": "Postgres",
+}  # fmt: skip
+"""Part of a command line -> what that process is, the first that fits."""
 SERVE_AT_MOST = 8
 """Journeys of the peer, each of whose wakes starts an interpreter."""
 
@@ -335,16 +341,44 @@ def wakes(world: World, patients: int, events: int) -> dict[str, float]:
     made = patients / (time.perf_counter() - begin)
     time.sleep(3)
     waits = sorted(one_event(engine, subjects[i % patients], i) for i in range(events))
-    begin = time.perf_counter()
+    begin, before = time.perf_counter(), cpu_seconds()
     tell(engine, subjects, "burst")
     seen(engine, subjects)
     rate = patients / (time.perf_counter() - begin)
+    used = {what: 1000 * (seconds - before.get(what, 0)) / patients for what, seconds in cpu_seconds().items()}
     return {
         "event to step done, median, s": statistics.median(waits),
         "event to step done, p95, s": waits[round(0.95 * (len(waits) - 1))],
         "wakes a second, all patients told at once": rate,
         "new journeys a second": made,
+        "CPU of a wake, ms": sum(used.values()),
+        **{f"- of which {what}, ms": value for what, value in sorted(used.items())},
     }
+
+
+def cpu_seconds() -> dict[str, float]:
+    """CPU time so far of all processes that this one has started, by what they are (Linux)."""
+    parents, used, names = {}, {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            pid, parents[folder.name] = folder.name, fields[1]
+            used[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            names[pid] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    found: dict[str, float] = {}
+    for pid, name in names.items():
+        if pid != str(os.getpid()) and _descends(pid, parents):
+            what = next((w for part, w in WHAT.items() if part in name), "else")
+            found[what] = found.get(what, 0.0) + used[pid]
+    return found
+
+
+def _descends(pid: str, parents: dict[str, str]) -> bool:
+    while pid in parents:
+        pid = parents[pid]
+        if pid == str(os.getpid()):
+            return True
+    return False
 
 
 def night(world: World, patients: int) -> dict[str, float]:
