@@ -5,9 +5,18 @@ from __future__ import annotations
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from neotorch.domain.errors import NeotorchError
@@ -64,6 +73,14 @@ class Settings(BaseSettings):
     work_pool: str = "neotorch"
     journeys_at_once: Annotated[int, Field(ge=1, le=16)] = 1
     """Journeys awake at the same time; on SQLite more than 1 or 2 is slower, not faster."""
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """Of the log lines on stderr; auto: text on a terminal, else JSON."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    metrics_port: Annotated[int | None, BeforeValidator(lambda v: None if v in ("none", "0", 0, "") else v)] = Field(
+        default=9420, ge=1, le=65535
+    )
+    """Port of /metrics, /health and /ready of `neotorch up`; none or 0: they are off."""
+    metrics_host: str = "127.0.0.1"
     link: str = ""
     """Address that notices name as the place to act; empty: the worklist command."""
 
