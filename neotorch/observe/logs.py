@@ -75,20 +75,28 @@ def formatter(kind: Format, stream: TextIO) -> logging.Formatter:
     return _Text() if kind == "text" or (kind == "auto" and stream.isatty()) else _Json()
 
 
-def configure(kind: Format = "auto", level: str = "INFO", stream: TextIO | None = None) -> logging.Handler:
-    """Send all lines of this process to `stream` (stderr); safe to repeat, as after an import of Prefect, which has its own.
+_ours: logging.Handler | None = None
+"""The handler that all lines of this process go to, once it is configured."""
 
-    Ours from `level` on, those of libraries from WARNING on. Returns the one handler.
-    """
+
+def configure(kind: Format = "auto", level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send all lines of this process to `stream` (stderr): ours from `level` on, those of libraries from WARNING on."""
+    global _ours  # noqa: PLW0603 - logging is one per process
     stream = stream or sys.stderr
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(formatter(kind, stream))
-    handler.addFilter(_Keys())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    _ours = logging.StreamHandler(stream)
+    _ours.setFormatter(formatter(kind, stream))
+    _ours.addFilter(_Keys())
     logging.getLogger("neotorch").setLevel(level)
-    for name in ("uvicorn", "fastapi", "prefect._internal"):  # Prefect gives these handlers of their own
+    take_over()
+
+
+def take_over() -> None:
+    """Have all lines go our way again, where a library has set up handlers of its own; nothing if not configured."""
+    if _ours is None:
+        return
+    root = logging.getLogger()
+    root.handlers[:] = [_ours]
+    root.setLevel(logging.WARNING)
+    for name in ("uvicorn", "fastapi", "prefect._internal"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-    return handler

@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from prefect.client.orchestration import PrefectClient, get_client
 
 from neotorch.engine import Engine, current_engine
+from neotorch.observe import logs
 from neotorch.orchestration import reconciler
 from neotorch.orchestration.deploy import deploy
 from neotorch.orchestration.dispatcher import follow_for_others
@@ -44,7 +45,7 @@ class Hands:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="neotorch-worker", daemon=True)
-        self._worker: NeotorchWorker | None = None
+        self.worker: NeotorchWorker | None = None
 
     async def __aenter__(self) -> Self:
         """Start the thread; returns when journeys are woken."""
@@ -74,7 +75,7 @@ class Hands:
 
         reconciler.progress_listeners.append(tell)
         try:
-            return await self._there(self._by_flow() if self._worker else self._by_hand())
+            return await self._there(self._by_flow() if self.worker else self._by_hand())
         finally:
             reconciler.progress_listeners.remove(tell)
 
@@ -93,6 +94,7 @@ class Hands:
             self._ready.set()
 
     async def _main(self) -> None:
+        logs.take_over()  # Prefect, imported by now, has put handlers of its own in place
         engine = current_engine()
         async with get_client() as client:
             zone = engine.study.sites[0].time_zone
@@ -112,29 +114,29 @@ class Hands:
     def _work(self, client: PrefectClient, engine: Engine) -> Awaitable[None]:
         if self.worker_type != "neotorch":
             return follow_for_others(client, engine)
-        self._worker = NeotorchWorker(
+        self.worker = NeotorchWorker(
             work_pool_name=self.pool,
             name="neotorch",
             create_pool_if_not_found=False,
             lanes=self.settings.journeys_at_once,
         )
-        self._worker.alone = self.alone
-        return self._worker.start(printer=lambda *_: None)
+        self.worker.alone = self.alone
+        return self.worker.start(printer=lambda *_: None)
 
     async def _until_ready(self, work: asyncio.Future[None]) -> None:
-        while self._worker and not (self._worker.is_setup and self._worker.dispatcher):
+        while self.worker and not (self.worker.is_setup and self.worker.dispatcher):
             if work.done():
                 work.result()
             await asyncio.sleep(0.02)
 
     async def _by_flow(self) -> str:
-        assert self._worker
-        client = self._worker.client
+        assert self.worker
+        client = self.worker.client
         deployment = await client.read_deployment_by_name(f"{RECONCILIATION}/{RECONCILIATION}")
         run = await client.create_flow_run_from_deployment(
             deployment.id, parameters={"at_start": True}, name="reconcile at start"
         )
-        await self._worker.run_beside(run)
+        await self.worker.run_beside(run)
         state = (await client.read_flow_run(run.id)).state
         if state is not None and not state.is_completed():  # e.g. a busy server; the journeys must not wait for it
             log.warning("the reconciliation at start failed, once more: %s", str(state.message).splitlines()[0])

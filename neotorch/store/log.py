@@ -171,6 +171,12 @@ class EventLog:
         """Note how far a subject's journey has come. May be forgotten at any time."""
         self._journeys.mark(subject, flow_run_id, seen)
 
+    def probe(self) -> None:
+        """See whether an event could be recorded now, without recording one; LogUnavailable says why not."""
+        self._journeys.probe()
+        if self._anchor:
+            self._anchor.open()
+
     def close(self) -> None:
         """Let go of connections and files; the object opens them again if it is used once more."""
         self.engine.dispose()

@@ -20,6 +20,7 @@ def stream() -> Iterator[io.StringIO]:
     root, ours = logging.getLogger(), logging.getLogger("neotorch")
     before = root.handlers[:], root.level, ours.level
     yield io.StringIO()
+    logs._ours = None
     root.handlers[:] = before[0]
     root.setLevel(before[1])
     ours.setLevel(before[2])
