@@ -50,7 +50,7 @@ class _Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line with the keys behind it."""
-        keys = " ".join(f"{k}={getattr(record, k)}" for k in KEYS if hasattr(record, k))
+        keys = " ".join(f"{k}={getattr(record, k)}" for k in KEYS if getattr(record, k, None) is not None)
         return super().format(record) + (f"  [{keys}]" if keys else "")
 
 
@@ -67,7 +67,7 @@ class _Json(JsonFormatter):
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         """Return the fields that are kept."""
-        return {k: v for k, v in log_data.items() if k in self.KEPT}
+        return {k: v for k, v in log_data.items() if k in self.KEPT and v is not None}
 
 
 def formatter(kind: Format, stream: TextIO) -> logging.Formatter:

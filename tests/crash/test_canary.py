@@ -12,7 +12,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -131,7 +130,7 @@ def channels(web: WebReceiver, mail: MailReceiver) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer) -> Iterator[Installation]:
+def lived(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer) -> Installation:
     """The installation after all of it: recorded, told, recalculated, reported, exported, faults provoked, ended."""
     folder = tmp_path_factory.mktemp("canary")
     database = f"postgresql://postgres:{SECRETS['password of the database']}@/{postgres_server.new_database()}?host={postgres_server.folder}"
@@ -149,7 +148,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresSer
         # a password that the sender puts into the header for its receiver is where it belongs
         here.said["posts"] = "\n".join(f"{p.key} {p.body}" for p in web.received).encode()
         assert mail.attempts + len(web.received) > 5
-    yield here
+    return here
 
 
 def free_port() -> int:
@@ -175,7 +174,7 @@ def live(here: Installation) -> None:
         look(here)
     finally:
         up.terminate()
-        up.wait(60)
+        up.wait(150)
     go_wrong(here)
 
 
