@@ -35,6 +35,16 @@ OTHER = "NT-502"
 DAY = timedelta(1)
 
 
+@dataclass(frozen=True)
+class Job:
+    """A command, what it gets to read, the settings that differ, and the exit codes that are right."""
+
+    arguments: tuple[str, ...]
+    expect: tuple[int, ...] = (0,)
+    given: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass
 class Installation:
     """A data folder with all its settings, and everything that its commands have said."""
@@ -54,22 +64,19 @@ class Installation:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("NEOTORCH_", "PREFECT_"))}
         return clean | self.variables | more
 
-    def run(self, *arguments: str, expect: tuple[int, ...] = (0,), given: bytes = b"", **more: str) -> bytes:
-        """Run one command of neotorch, and keep all that it says."""
-        command = [sys.executable, "-c", "from neotorch.cli import main; main()", *arguments]
+    def run(self, *jobs: Job) -> None:
+        """Run commands of neotorch, all in one process (importing takes longer than they do), and keep what they say."""
+        todo = [{"arguments": j.arguments, "given": j.given, "settings": j.settings} for j in jobs]
         done = subprocess.run(
-            command,
-            env=self.environment(**more),
-            cwd=self.folder,
-            input=given,
-            capture_output=True,
-            timeout=180,
-            check=False,
-        )
-        name = f"{' '.join(arguments)} #{len(self.said)}"
-        self.said[name] = done.stdout + done.stderr
-        assert done.returncode in expect, (name, done.stdout[-3000:], done.stderr[-3000:])
-        return done.stdout
+            [sys.executable, "-m", "tests.crash.commands"], env=self.environment(PYTHONPATH=str(Path.cwd())), cwd=self.folder,
+            input=json.dumps(todo).encode(), capture_output=True, timeout=600, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        self.said[f"stderr of batch {len(self.said)}"] = done.stderr
+        for job, (code, said) in zip(jobs, json.loads(done.stdout), strict=True):
+            name = f"{' '.join(job.arguments)} #{len(self.said)}"
+            self.said[name] = said.encode()
+            assert code in job.expect, (name, code, said[-3000:])
 
     def engine(self) -> Engine:
         """An engine on its log."""
@@ -182,11 +189,13 @@ def record(here: Installation) -> None:
     """Facts with identifiers, and rows that are refused."""
     engine = here.engine()
     lines = "\n".join(json.dumps(f.body, ensure_ascii=False) for f in careless_facts(engine.today()))
-    here.run("record", "-", given=lines.encode())
-    for row in REFUSED_ROWS:
-        here.run("record", "-", given=json.dumps(row, ensure_ascii=False).encode(), expect=(1, 2))
-        here.run("record", "--json", "-", given=json.dumps(row).encode(), expect=(1, 2))
-    here.run("waive", PATIENT, "C1D1", "--reason", f"moved house, {CARELESS}", expect=(0, 1))
+    refused = [json.dumps(row, ensure_ascii=False) for row in REFUSED_ROWS]
+    here.run(
+        Job(("record", "-"), given=lines),
+        *(Job(("record", "-"), (1, 2), row) for row in refused),
+        Job(("record", "--json", "-"), (1, 2), "\n".join(refused)),
+        Job(("waive", PATIENT, "C1D1", "--reason", f"moved house, {CARELESS}"), (0, 1, 2)),
+    )
 
 
 def settled(here: Installation) -> None:
@@ -213,13 +222,12 @@ def look(here: Installation) -> None:
             ["curl", "-s", f"{watch.watch}/{page}"], capture_output=True, check=True
         ).stdout
     assert b"neotorch_effects_total" in here.said["metrics"]
-    for arguments in (
+    commands = (
         ("worklist",), ("worklist", "--json"), ("queries",), ("patient", PATIENT), ("patient", OTHER), ("endpoints",),
         ("verify", "--json"), ("export", "report", "--out", "report"), ("export", "adam", "--out", "adam"),
-        ("explain", f"{OTHER}/pcr"), ("explain", f"{OTHER}/efs"), ("explain", f"{PATIENT}/SCR"),
-    ):  # fmt: skip
-        here.run(*arguments)
-    here.run("doctor", "--json", expect=(0, 1))
+        ("explain", f"{OTHER}/pcr"), ("explain", f"{OTHER}/efs"), ("explain", f"{PATIENT}/SCR"), ("doctor", "--json"),
+    )  # fmt: skip
+    here.run(*(Job(c, (0, 1)) for c in commands))
     failed = [r.event for r in engine.log.read() if isinstance(r.event, ev.NoticeFailed)]
     assert {e.channel for e in failed} >= {"mail"} and len({e.error for e in failed}) > 1
     here.said["effects"] = json.dumps(
@@ -230,37 +238,30 @@ def look(here: Installation) -> None:
 def go_wrong(here: Installation) -> None:
     """Faults of settings, of the database and of the server, each told in the program's own words."""
     database, secret = here.variables["NEOTORCH_DATABASE_URL"], SECRETS["password of the database"]
-    for url in (
+    urls = (
         f"postgresql://postgres:{secret}@127.0.0.1:1/none", f"mysql://postgres:{secret}@127.0.0.1/none",
         f"postgres:{secret}@127.0.0.1/none", f"postgresql://postgres:{secret}@127.0.0.1:x/none",
-        re.sub(r"/t[0-9a-f]{16}", "/nothing-here", database), f"sqlite:///{secret}/\0/x",
-    ):  # fmt: skip
-        if "\0" not in url:
-            here.run("worklist", expect=(2,), NEOTORCH_DATABASE_URL=url)
-            here.run("up", expect=(2,), NEOTORCH_DATABASE_URL=url, NEOTORCH_METRICS_PORT="0")
-    text = json.dumps(here.channels)
-    for broken in (
+        re.sub(r"/t[0-9a-f]{16}", "/nothing-here", database),
+    )  # fmt: skip
+    text, name = json.dumps(here.channels), '"name": "web"'
+    broken = (
         text[:-9],
         text.replace('"role"', '"rolle"'),
-        text.replace('"name": "web"', '"name": "w e b"'),
-        text.replace('"url": "json', '"url": ["json'),
-    ):
-        here.run("doctor", expect=(2,), NEOTORCH_CHANNELS=broken)
-    (here.folder / "neotorch.toml").write_text(
-        f'[[channels]]\nname = "x"\nurl = "json://u:{SECRETS["password of a web receiver"]}@h"\nrole'
+        text.replace(name, '"name": "w e b"'),
+        text.replace(name, '"name": ["web"]'),
     )
-    here.run("worklist", expect=(2,))
+    here.run(
+        *(Job(("worklist",), (2,), settings={"NEOTORCH_DATABASE_URL": url}) for url in urls),
+        *(Job(("doctor",), (2,), settings={"NEOTORCH_CHANNELS": channels}) for channels in broken),
+        Job(("up",), (2,), settings={"NEOTORCH_DATABASE_URL": urls[0], "NEOTORCH_METRICS_PORT": "0"}),
+    )
+    (here.folder / "neotorch.toml").write_text(
+        f'[[channels]]\nurl = "json://u:{SECRETS["password of a web receiver"]}@h"\nrole'
+    )
+    here.run(Job(("worklist",), (2,)))
     (here.folder / "neotorch.toml").unlink()
-    here.said["repr"] = (
-        repr(
-            Settings(
-                data_dir=here.data,
-                database_url=database,
-                channels=[ChannelSettings.model_validate(c) for c in here.channels],
-            )
-        )
-        + str(here.engine().settings)
-    ).encode()
+    settings = here.engine().settings
+    here.said["repr"] = f"{settings!r} {settings} {settings.channels!r}".encode()
 
 
 def test_no_secret_gets_out(lived: Installation) -> None:
