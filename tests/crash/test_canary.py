@@ -123,7 +123,7 @@ REFUSED_ROWS = (
 
 
 def channels(web: WebReceiver, mail: MailReceiver) -> list[dict[str, str]]:
-    """One that works, and one for each way not to, each with its secret."""
+    """Two that work, and one for each way not to, each with its secret."""
     user = f"user:{SECRETS['password of a web receiver']}@127.0.0.1"
     sign_in = SECRETS["password of the mail server"].replace("#", "%23")
     token = SECRETS["token of a web receiver"]
@@ -131,6 +131,7 @@ def channels(web: WebReceiver, mail: MailReceiver) -> list[dict[str, str]]:
     return [
         {"name": "web", "role": "investigator", "url": f"json://{user}:{web.port}/{token}?%2BX-Token={token}"},
         {"name": "mail", "role": "coordinator", "url": mail.url().replace("//", f"//user:{sign_in}@", 1)},
+        {"name": "plain", "role": "coordinator", "url": mail.url()},
         {"name": "refused", "role": "operator", "url": refused},
         {"name": "bad", "role": "statistician", "url": f"mailtox://user:{sign_in}@mail.example.org/{token}"},
     ]
@@ -154,7 +155,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresSer
         here.said["mails"] = "\n".join(f"{m.headers} {m.subject} {m.text} {m.html}" for m in mail.received).encode()
         # a password that the sender puts into the header for its receiver is where it belongs
         here.said["posts"] = "\n".join(f"{p.key} {p.body}" for p in web.received).encode()
-        assert mail.attempts + len(web.received) > 5
+        assert mail.received and web.received
     return here
 
 
