@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import os
+import sys
 import urllib.error
 import urllib.request
 from importlib.metadata import version
@@ -15,8 +18,11 @@ from neotorch.settings import Settings
 
 def server_version(api: str) -> str:
     """Return the version of the Prefect server at this address; empty if it does not say."""
+    request = urllib.request.Request(f"{api}/admin/version")  # noqa: S310 - an address of ours
+    if sign_in := os.environ.get("PREFECT_API_AUTH_STRING"):
+        request.add_header("Authorization", f"Basic {base64.b64encode(sign_in.encode()).decode()}")
     try:
-        with urllib.request.urlopen(f"{api}/admin/version", timeout=5) as answer:  # noqa: S310 - an address of ours
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
             return str(json.load(answer))
     except (urllib.error.URLError, OSError, ValueError):
         return ""
@@ -32,20 +38,29 @@ def journeys(settings: Settings, engine: Engine, api: str) -> tuple[int, list[st
 
     Takes seconds: Prefect is imported. Raises what its client raises where the server cannot be asked.
     """
-    environment.prepare(settings.data_dir / "prefect", api)
-    return asyncio.run(_compare(engine))
+    before = dict(os.environ)
+    if "prefect" not in sys.modules:
+        environment.prepare(settings.data_dir / "prefect", api)
+    try:
+        return asyncio.run(_compare(engine, api))
+    finally:  # a look leaves no settings behind, for this process or its children
+        os.environ.clear()
+        os.environ.update(before)
 
 
-async def _compare(engine: Engine) -> tuple[int, list[str]]:
+async def _compare(engine: Engine, api: str) -> tuple[int, list[str]]:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from neotorch.orchestration.reconciler import Reconciler, now
     from neotorch.orchestration.runs import Journeys
     from neotorch.orchestration.verdicts import Surroundings
     from neotorch.orchestration.wakers import waker
 
-    async with get_client() as client:
+    with temporary_settings({PREFECT_API_URL: api}):
+        client_of_api = get_client()
+    async with client_of_api as client:
         try:
             known = await Journeys.open(client, engine.study.id)
         except ObjectNotFound:

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -219,9 +220,8 @@ def look(here: Installation) -> None:
     watch = presence.running(here.data)
     assert watch and watch.watch
     for page in ("metrics", "ready", "health"):
-        here.said[page] = subprocess.run(
-            ["curl", "-s", f"{watch.watch}/{page}"], capture_output=True, check=True
-        ).stdout
+        with urllib.request.urlopen(f"{watch.watch}/{page}", timeout=30) as answer:
+            here.said[page] = answer.read()
     assert b"neotorch_effects_total" in here.said["metrics"]
     commands = (
         ("worklist",), ("worklist", "--json"), ("queries",), ("patient", PATIENT), ("patient", OTHER), ("endpoints",),
