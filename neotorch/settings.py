@@ -53,8 +53,8 @@ class Settings(BaseSettings):
 
     data_dir: Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())] = Path(".neotorch")
     """Holds the log, its head anchor, the outbox, and Prefect's own files."""
-    database_url: str | None = None
-    """SQLAlchemy URL of the event log; SQLite in the data folder if not set."""
+    database_url: str | None = Field(default=None, repr=False)
+    """SQLAlchemy URL of the event log; SQLite in the data folder if not set. It may hold a password."""
     study: str = "neotorch-breast03"
     study_version: str = "1.0"
     study_file: Path | None = None

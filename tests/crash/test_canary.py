@@ -26,7 +26,7 @@ from neotorch.orchestration import presence
 from neotorch.receivers import MailReceiver, WebReceiver
 from neotorch.settings import ChannelSettings, Settings
 from tests import proofs
-from tests.crash.canary import CARELESS, IDENTIFIERS, SECRETS, Search
+from tests.crash.canary import CARELESS, IDENTIFIERS, SECRETS, Search, contents
 from tests.crash.parts import until
 from tests.postgres import PostgresServer
 from tests.support import consent, course, fact, forms, pathology, screened, surgery
@@ -294,3 +294,17 @@ def test_no_identifier_gets_out(lived: Installation) -> None:
         identifiers=len(IDENTIFIERS),
     )
     assert not search.found, "\n".join(search.found)
+
+
+def test_the_search_finds_what_is_there(lived: Installation) -> None:
+    """The patient's code, which may stand in all of these, is found in each: what is said not to be there was looked for."""
+    search, needle = Search(), {"code": OTHER}
+    search.files(needle, lived.folder)
+    for name, said in lived.said.items():
+        search.through(needle, name, said)
+    found = "\n".join(search.found)
+    for place in (
+        "prefect.db", "up.log", "outbox", "report.html", ".parquet (decoded)", "adsl", "in mails", "in posts", "in worklist",
+    ):  # fmt: skip
+        assert place in found, place
+    assert any(where.endswith("(text)") for where, _ in contents(lived.folder / "report" / "report.pdf"))
