@@ -155,7 +155,7 @@ def last_success(what: str, at: datetime | None, now: datetime, *, is_up: bool) 
 
 def backup(at: datetime | None, now: datetime, *, used: bool) -> Check:
     """Whether there is a backup of a log that is in use, and how old it is."""
-    todo = "see docs/operating.md, Backup and restore"
+    todo = "neotorch backup; neotorch up makes one every night (put-by): see why it did not"
     if at is None:
         return Check("last backup", True, "none noted in this data folder", todo if used else "")
     return Check(

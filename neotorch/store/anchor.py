@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from neotorch.store.chain import Head
@@ -13,7 +15,26 @@ from neotorch.store.errors import LogUnavailable
 
 log = logging.getLogger(__name__)
 
-_LINE = re.compile(r"^(\d{1,18}) ([0-9a-f]{64}) (\S+)$")
+_TODO = {
+    errno.ENOSPC: "Make room on its disk, then try again",
+    errno.EMFILE: "This process has no file descriptors left (ulimit -n): give it more, then try again",
+}
+_LINE = re.compile(r"^(restored )?(\d{1,18}) ([0-9a-f]{64}) (\S+)$")
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """The log was put back from a backup that ends at `head`; the furthest head noted by then was `noted`."""
+
+    head: Head
+    at: str
+    noted: int
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        lost = self.noted - self.head.seq
+        gone = f"; events {self.head.seq + 1} to {self.noted}, noted before, are lost" if lost > 0 else ""
+        return f"restored at {self.at} from a backup that ends at {self.head.seq}{gone}"
 
 
 class HeadFile:
@@ -36,31 +57,55 @@ class HeadFile:
             with self._lock:
                 self._open()
         except OSError as error:
-            todo = "Make it writable, or choose another head file; nothing was written."
-            raise LogUnavailable(f"the head cannot be noted ({error.strerror})", str(self.path), todo) from error
+            self.close()  # to be looked at anew next time
+            todo = _TODO.get(error.errno or 0, "Make it writable, or choose another head file")
+            where = str(self.path)
+            raise LogUnavailable(
+                f"the head cannot be noted ({error.strerror})", where, f"{todo}; nothing was written."
+            ) from error
 
     def write(self, head: Head, recorded_at: str) -> None:
         """Note the head after a commit. If that fails now, the commit still stands: it is logged, not raised."""
         try:
             with self._lock:
-                descriptor = self._open()
-                os.write(descriptor, f"{head.seq} {head.hash} {recorded_at}\n".encode())
-                if self._fsync:
-                    os.fsync(descriptor)
+                self._write(f"{head.seq} {head.hash} {recorded_at}\n".encode())
         except OSError as error:
+            self.close()  # opening it again closes a line that was half written
             log.warning("seq %s is recorded, but its head could not be noted in %s: %s", head.seq, self.path, error)
 
     def read(self) -> dict[int, str] | None:
-        """Position -> hash of every noted head (the first note of a position holds); None when there is no file."""
+        """Position -> hash of every noted head (the first note of a position holds); None when there is no file.
+
+        Where the log was restored from a backup, what had been noted beyond the backup's end holds no more.
+        """
+        notes = self._notes()
+        return None if notes is None else notes[0]
+
+    def restorations(self) -> list[Restoration]:
+        """Return what the file says of restorations, oldest first."""
+        notes = self._notes()
+        return notes[1] if notes else []
+
+    def restored(self, head: Head, at: str) -> None:
+        """Note that the log was put back up to `head`: from here on it is that log."""
+        with self._lock:
+            self._write(f"restored {head.seq} {head.hash} {at}\n".encode())
+
+    def _notes(self) -> tuple[dict[int, str], list[Restoration]] | None:
         try:
             lines = self.path.read_text("ascii", errors="replace").split("\n")
         except FileNotFoundError:
             return None
         noted: dict[int, str] = {}
-        for line in lines:
-            if match := _LINE.match(line):
-                noted.setdefault(int(match[1]), match[2])
-        return noted
+        restorations = []
+        for match in filter(None, map(_LINE.match, lines)):
+            head = Head(int(match[2]), match[3])
+            if match[1]:
+                restorations.append(Restoration(head, match[4], max(noted, default=0)))
+                noted = {seq: digest for seq, digest in noted.items() if seq <= head.seq}
+            noted.setdefault(head.seq, head.hash)
+        noted.pop(0, None)
+        return noted, restorations
 
     def close(self) -> None:
         """Let go of the file."""
@@ -68,6 +113,13 @@ class HeadFile:
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
+
+    def _write(self, line: bytes) -> None:
+        descriptor = self._open()
+        if os.write(descriptor, line) < len(line):  # a disk that is nearly full takes a part
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self._fsync:
+            os.fsync(descriptor)
 
     def _open(self) -> int:
         if self._descriptor is not None and os.fstat(self._descriptor).st_nlink == 0:
