@@ -237,6 +237,12 @@ class EventLog:
         if row is not None:
             self._anchor.write(Row(*row).head, Row(*row).recorded_at)
 
+    def probe(self) -> None:
+        """See whether an event could be recorded now, without recording one; LogUnavailable says why not."""
+        self._journeys.probe()
+        if self._anchor:
+            self._anchor.open()
+
     def close(self) -> None:
         """Let go of connections and files; the object opens them again if it is used once more."""
         self.engine.dispose()
