@@ -198,7 +198,7 @@ class EventLog:
             if rows:
                 connection.execute(APPEND, [row._asdict() for row in rows])
         if self._anchor and rows:
-            self._anchor.write(rows[-1].head, recorded_at)
+            self._anchor.write(rows)
         written = {row.id: recorded(row, event) for row, event in zip(rows, fresh, strict=True)}
         return self._in_order(events, known, written)
 

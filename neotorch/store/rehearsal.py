@@ -57,7 +57,7 @@ class RehearsalLog(EventLog):
             if self._rows:
                 connection.execute(APPEND, [row._asdict() for row in self._rows])
         if self._anchor and self._rows:
-            self._anchor.write(self._rows[-1].head, self._rows[-1].recorded_at)
+            self._anchor.write(self._rows)
         for subject, seen in self._seen.items():
             super().mark_seen(subject, None, seen)
         self.close()
