@@ -47,15 +47,17 @@ class HeadFile:
         lines = "".join(f"{row.seq} {row.hash} {row.recorded_at}\n" for row in rows).encode()
         try:
             with self._lock:
-                descriptor = self._open()
-                if os.write(descriptor, lines) < len(lines):
-                    self._shut()  # whoever writes next ends the line that was begun
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                if self._fsync:
-                    os.fsync(descriptor)
+                self._put(self._open(), lines)
         except OSError as error:
             seq = rows[-1].seq
             log.warning("seq %s is recorded, but its head could not be noted in %s: %s", seq, self.path, error)
+
+    def _put(self, descriptor: int, lines: bytes) -> None:
+        if os.write(descriptor, lines) < len(lines):
+            self._shut()  # whoever writes next ends the line that was begun
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self._fsync:
+            os.fsync(descriptor)
 
     def read(self) -> dict[int, str] | None:
         """Position -> hash of every noted head (the first note of a position holds); None when there is no file."""

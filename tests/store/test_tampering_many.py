@@ -24,7 +24,7 @@ from tests.seeds.prove import live
 from tests.store.attacks import ATTACKS, put
 
 SEEDS = (0, 3)
-EVENTS = 400
+EVENTS = 300
 """So many of each trial, from its begin: there is less to recompute then."""
 ON_POSTGRES = 0.1
 """Share of the rounds that Postgres is put to."""
