@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,6 @@ from neotorch.domain.state import PatientState
 from neotorch.domain.study import Study
 from neotorch.engine import Engine
 from neotorch.notify import Channel, Notifier
-from neotorch.rules import Duties
 from neotorch.rules.worklist import Obligation
 from neotorch.settings import Settings
 from neotorch.store.anchor import HeadFile
@@ -107,7 +106,7 @@ class Replay:
 
     def __init__(self, frozen: Frozen, folder: Path) -> None:
         """`folder` takes the database; it must be empty."""
-        self.rows, self._now = frozen.rows(), datetime.min
+        self.rows, self._now = frozen.rows(), datetime.min.replace(tzinfo=UTC)
         settings, study = frozen.settings(folder), frozen.study()
         self.log = EventLog(settings.log_url, study.id, head_file=settings.head_file)
         self.log.migrate()
@@ -123,6 +122,7 @@ class Replay:
             at = self.rows[min(seq, len(self.rows) - 1)].recorded_at
             done, self._now = seq, datetime.fromisoformat(at)
             yield f"{seq}, {at}", self._look()
+        assert self.log.verify() == [], "the kept log is whole, and every body of it is read"
         self.log.close()
 
     def _before_effects(self) -> Iterator[int]:
@@ -136,7 +136,6 @@ class Replay:
             with self.log.engine.begin() as connection:
                 connection.execute(insert(table), [row._asdict() for row in rows])
             self._anchor.write(rows)
-        assert self.log.verify() == [], "the kept log is whole, and every body of it is read"
 
     def _look(self) -> Plain:
         engine = self.engine
@@ -238,8 +237,7 @@ def differences(before: Mapping[str, Plain], after: Mapping[str, Plain]) -> list
     for at in [*before, *(a for a in after if a not in before)]:
         old, new = dict(flat(before.get(at, {}))), dict(flat(after.get(at, {})))
         for where in [*old, *(w for w in new if w not in old)]:
-            if old.get(where) != new.get(where):
-                found.append(Difference(at, where, old.get(where), new.get(where)))
+            found += [Difference(at, where, old.get(where), new.get(where))] if old.get(where) != new.get(where) else []
     return found
 
 
@@ -253,7 +251,7 @@ def named(changelog: str, version: str) -> list[str]:
 
 
 def judged(found: Sequence[Difference], patterns: Sequence[str]) -> tuple[list[Difference], list[str]]:
-    """(Differences that no entry names, entries that name nothing.)"""
+    """The differences that no entry names, and the entries that name nothing."""
     unnamed = [d for d in found if not any(fnmatchcase(d.where, p) for p in patterns)]
     stale = [p for p in patterns if not any(fnmatchcase(d.where, p) for d in found)]
     return unnamed, stale

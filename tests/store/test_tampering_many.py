@@ -21,7 +21,7 @@ from neotorch.store.chain import Row, check_rows
 from neotorch.store.log import EventLog, Problem
 from tests.proofs import count, rounds
 from tests.seeds.prove import live
-from tests.store.attacks import ATTACKS, put
+from tests.store.attacks import ATTACKS, put, saying
 
 SEEDS = (0, 3)
 EVENTS = 300
@@ -145,3 +145,23 @@ def test_the_command_names_the_first_position(
             main()
         said = json.loads(capsys.readouterr().out)
         assert (end.value.code, said["problems"][0]["seq"]) == (1, first), attack.__name__
+
+
+def test_the_command_runs_on_a_log_that_cannot_be_read(
+    copies: Iterator[tuple[Kept, Path]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row that was edited without any recomputing stops all other commands, and `neotorch verify` says where it is."""
+    one, folder = next(copies)
+    rows = [*one.rows]
+    rows[0] = saying(rows[0], actor="x")
+    log = one.open(folder)
+    put(log, rows, 1)
+    log.close()
+    monkeypatch.setenv("NEOTORCH_DATA_DIR", str(folder))
+    for command, code in (("worklist", 2), ("verify", 1)):
+        monkeypatch.setattr(sys, "argv", ["neotorch", command])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        assert end.value.code == code
+        assert "seq 1" in said.err + said.out or "1 │ seq 1" in said.out
