@@ -52,6 +52,7 @@ bench: $(READY)  ## measure: events recorded, journey steps, wakes, estimates, r
 	$(BIN)/python bench/estimate.py
 	$(BIN)/python bench/recalculate.py
 	$(BIN)/python bench/rehearsal.py
+	$(BIN)/python bench/backup.py
 
 docs-check: $(READY)  ## every command is documented, every link leads somewhere
 	$(BIN)/python tools/docs_check.py

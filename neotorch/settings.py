@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     work_pool: str = "neotorch"
     journeys_at_once: Annotated[int, Field(ge=1, le=16)] = 1
     """Journeys awake at the same time; on SQLite more than 1 or 2 is slower, not faster."""
+    backup_dir: Annotated[Path | None, AfterValidator(lambda p: p and p.expanduser().absolute())] = None
+    """Where the nightly backup goes, best another machine's disk; the folder `backups` in the data folder if not set."""
+    backups_kept: Annotated[int, Field(ge=1)] = 30
     link: str = ""
     """Address that notices name as the place to act; empty: the worklist command."""
 
@@ -88,6 +91,16 @@ class Settings(BaseSettings):
     def head_file(self) -> Path:
         """Where the head of the hash chain is kept outside the database."""
         return self.data_dir / "head.log"
+
+    @property
+    def backups(self) -> Path:
+        """Where backups go."""
+        return self.backup_dir or self.data_dir / "backups"
+
+    @property
+    def sheets(self) -> Path:
+        """Where each site's worklist on paper goes."""
+        return self.data_dir / "sheets"
 
     @property
     def outbox(self) -> Path:

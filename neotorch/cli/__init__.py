@@ -37,6 +37,8 @@ COMMANDS = {
     "km": ("km:command", "Kaplan-Meier for a table of times and events."),
     "export": ("export:app", "Write files: the report of the trial (HTML and PDF)."),
     "explain": ("views:explain", "Why: what stands behind a key."),
+    "backup": ("backup:backup", "Write the whole log into one file, and try out whether it can be restored."),
+    "restore": ("backup:restore", "Put the log back from a backup, into an empty database."),
     "verify": ("verify:verify", "Check the whole log."),
     "doctor": ("doctor:doctor", "Check machine, data folder, log and notice channels."),
     "simulate": ("simulate:simulate", "Make a synthetic trial's events, or show what an amendment would change."),

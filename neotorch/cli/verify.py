@@ -21,11 +21,16 @@ def verify(*, json: Annotated[bool, Parameter(negative="")] = False) -> int:
     engine = Engine.open(read=False)  # a log that cannot be read is what this is for
     problems = engine.log.verify()
     head = engine.log.head()
+    restored = [str(r) for r in engine.log.restorations()]
     if json:
-        print_json(
-            {"events": head.seq, "head": head.hash, "problems": [{"seq": p.seq, "what": str(p)} for p in problems]}
-        )
-    elif problems:
+        print_json({
+            "events": head.seq, "head": head.hash, "problems": [{"seq": p.seq, "what": str(p)} for p in problems],
+            "restored": restored,
+        })  # fmt: skip
+        return 1 if problems else 0
+    for line in restored:
+        out.print(line, highlight=False)
+    if problems:
         table(f"{engine.study.id}: {len(problems)} problems", ("position", "what"), [(p.seq, p) for p in problems])
     else:
         out.print(f"{engine.study.id}: {head.seq} events, chain whole, head {head.hash}", highlight=False)

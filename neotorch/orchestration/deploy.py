@@ -20,7 +20,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.workers.base import BaseWorker
 
 from neotorch.orchestration.environment import RESULT_BLOCK
-from neotorch.orchestration.names import RECALCULATION, TELLER
+from neotorch.orchestration.names import PUTTING_BY, RECALCULATION, TELLER
 
 
 def read(name: str) -> Any:
@@ -95,7 +95,7 @@ def _digest(wanted: dict[str, Any], schedules: list[DeploymentScheduleCreate]) -
 
 
 def _schedule(entry: dict[str, Any], deployment: str, time_zone: str) -> DeploymentScheduleCreate:
-    zone = time_zone if deployment == RECALCULATION else entry["timezone"]
+    zone = time_zone if deployment in {RECALCULATION, PUTTING_BY} else entry["timezone"]
     return DeploymentScheduleCreate(
         schedule=CronSchedule(cron=entry["cron"], timezone=zone), active=entry["active"], slug=entry["slug"]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 JOURNEY = "patient-journey"
 RECALCULATION = "recalculate-endpoints"
 RECONCILIATION = "reconcile"
+PUTTING_BY = "put-by"
 TELLER = "tell-operators"
 
 

@@ -11,7 +11,7 @@ from prefect.states import Cancelled, Crashed
 
 from neotorch.engine import Engine
 from neotorch.orchestration.dispatcher import Find, Waker, in_engine
-from neotorch.orchestration.names import RECALCULATION, RECONCILIATION
+from neotorch.orchestration.names import PUTTING_BY, RECALCULATION, RECONCILIATION
 from neotorch.orchestration.runs import Journeys, Runs, request_recalculation, wake_elsewhere
 from neotorch.orchestration.verdicts import Surroundings
 from neotorch.orchestration.worker import NeotorchWorker
@@ -54,7 +54,7 @@ async def catch_up(client: PrefectClient, engine: Engine) -> None:
 
 async def tidy(client: PrefectClient, own: FlowRun, around: Surroundings) -> None:
     """End runs of the other flows that nobody will end, and delete old reconciliations."""
-    for name in (RECALCULATION, RECONCILIATION):
+    for name in (RECALCULATION, RECONCILIATION, PUTTING_BY):
         deployment = await client.read_deployment_by_name(f"{name}/{name}")
         runs = Runs(client, deployment.id)
         async for run in runs.all(StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING):

@@ -50,11 +50,12 @@ def render(content: Content) -> str:
         "study": content.study, "provenance": content.provenance, "note": content.study.endpoints.alpha_split,
         "summary": tuple(_summary(content)), "sections": sections(content),
     }  # fmt: skip
-    return _templates().get_template("report.html").render(page)
+    return templates().get_template("report.html").render(page)
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
+    """Return the pages' templates."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(

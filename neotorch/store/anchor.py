@@ -8,14 +8,30 @@ import os
 import re
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from neotorch.store.chain import Row
+from neotorch.store.chain import Head, Row
 from neotorch.store.errors import LogUnavailable
 
 log = logging.getLogger(__name__)
 
-_LINE = re.compile(r"^(\d{1,18}) ([0-9a-f]{64}) (\S+)$")
+_LINE = re.compile(r"^(restored )?(\d{1,18}) ([0-9a-f]{64}) (\S+)$")
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """The log was put back from a backup that ends at `head`; the furthest head noted by then was `noted`."""
+
+    head: Head
+    at: str
+    noted: int
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        lost = self.noted - self.head.seq
+        gone = f"; events {self.head.seq + 1} to {self.noted}, noted before, are lost" if lost > 0 else ""
+        return f"restored at {self.at} from a backup that ends at {self.head.seq}{gone}"
 
 
 class HeadFile:
@@ -60,16 +76,38 @@ class HeadFile:
             os.fsync(descriptor)
 
     def read(self) -> dict[int, str] | None:
-        """Position -> hash of every noted head (the first note of a position holds); None when there is no file."""
+        """Position -> hash of every noted head (the first note of a position holds); None when there is no file.
+
+        Where the log was restored from a backup, what had been noted beyond the backup's end holds no more.
+        """
+        notes = self._notes()
+        return None if notes is None else notes[0]
+
+    def restorations(self) -> list[Restoration]:
+        """Return what the file says of restorations, oldest first."""
+        notes = self._notes()
+        return notes[1] if notes else []
+
+    def restored(self, head: Head, at: str) -> None:
+        """Note that the log was put back up to `head`: from here on it is that log."""
+        with self._lock:
+            os.write(self._open(), f"restored {head.seq} {head.hash} {at}\n".encode())
+
+    def _notes(self) -> tuple[dict[int, str], list[Restoration]] | None:
         try:
             lines = self.path.read_text("ascii", errors="replace").split("\n")
         except FileNotFoundError:
             return None
         noted: dict[int, str] = {}
-        for line in lines:
-            if match := _LINE.match(line):
-                noted.setdefault(int(match[1]), match[2])
-        return noted
+        restorations = []
+        for match in filter(None, map(_LINE.match, lines)):
+            head = Head(int(match[2]), match[3])
+            if match[1]:
+                restorations.append(Restoration(head, match[4], max(noted, default=0)))
+                noted = {seq: digest for seq, digest in noted.items() if seq <= head.seq}
+            noted.setdefault(head.seq, head.hash)
+        noted.pop(0, None)
+        return noted, restorations
 
     def close(self) -> None:
         """Let go of the file."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, union_all
 
+from neotorch.crash import crash_point
 from neotorch.domain.errors import BadInput
 from neotorch.domain.events import AnyLogged, Recorded
 from neotorch.store import connect
 from neotorch.store import migrate as migrations
-from neotorch.store.anchor import HeadFile
+from neotorch.store.anchor import HeadFile, Restoration
 from neotorch.store.chain import (
     GENESIS,
     Head,
@@ -42,6 +44,8 @@ _HEAD = (
     select(table.c.seq, table.c.hash).where(table.c.study == bindparam("study")).order_by(table.c.seq.desc()).limit(1)
 )
 _ROWS = select(table).where(table.c.study == bindparam("study"), table.c.seq > bindparam("after")).order_by(table.c.seq)
+_STREAM = _ROWS.execution_options(yield_per=1000)
+"""For the whole log: a thousand rows in memory at a time."""
 _SUBJECT_ROWS = _ROWS.where(table.c.subject == bindparam("subject"))
 _BY_ID = select(table).where(table.c.study == bindparam("study"), table.c.id.in_(bindparam("ids", expanding=True)))
 _NEWEST = select(func.max(table.c.seq)).where(table.c.study == bindparam("study")).scalar_subquery()
@@ -139,6 +143,55 @@ class EventLog:
             row = connection.execute(_HEAD, {"study": self.study}).first()
         return Head(row.seq, row.hash) if row else Head(0, GENESIS)
 
+    def newest(self) -> Row | None:
+        """The newest row as it is stored; None for an empty log."""
+        with connect.reading(self.engine) as connection:
+            row = connection.execute(_AT_HEAD, {"study": self.study}).first()
+        return Row(*row) if row else None
+
+    def head_at(self, seq: int) -> Head | None:
+        """The head when `seq` events were recorded; None if there are fewer."""
+        if seq == 0:
+            return Head(0, GENESIS)
+        query = select(table.c.seq, table.c.hash).where(table.c.study == self.study, table.c.seq == seq)
+        with connect.reading(self.engine) as connection:
+            row = connection.execute(query).first()
+        return Head(row.seq, row.hash) if row else None
+
+    def rows(self, until_seq: int) -> Iterator[Row]:
+        """Rows as they are stored, by seq, a thousand in memory at a time."""
+        with connect.reading(self.engine) as connection:
+            found = connection.execute(_STREAM, {"study": self.study, "after": 0})
+            for row in found:
+                if row.seq > until_seq:
+                    return
+                yield Row(*row)
+
+    def restore(self, rows: Iterable[Row], *, now: datetime) -> None:
+        """Write rows that were checked already into an empty log, all or none; BadInput if it holds events."""
+        if self._anchor:
+            self._anchor.open()
+        head = Head(0, GENESIS)
+        with connect.writing(self.engine, f"log/{self.study}") as connection:
+            if connection.execute(_HEAD, {"study": self.study}).first():
+                todo = "Restore into an empty one: set NEOTORCH_DATA_DIR or NEOTORCH_DATABASE_URL; nothing was written."
+                raise BadInput("the log holds events already", f"log of {self.study}", todo)
+            for some in _batched(rows, 1000):
+                connection.execute(APPEND, [row._asdict() for row in some])
+                head = some[-1].head
+                crash_point("restore-rows")
+            if self._anchor:  # before the commit: cut off here, the log is empty and can be restored again
+                self._anchor.restored(head, instant_text(now))
+            crash_point("restored-not-committed")
+
+    def noted(self) -> dict[int, str]:
+        """Position -> hash of the heads noted outside the database."""
+        return (self._anchor.read() or {}) if self._anchor else {}
+
+    def restorations(self) -> list[Restoration]:
+        """When the log was restored from a backup, as the head file says."""
+        return self._anchor.restorations() if self._anchor else []
+
     def verify(self) -> list[Problem]:
         """Everything wrong with the log as it is stored, first position first; an empty list means that it is whole.
 
@@ -150,7 +203,7 @@ class EventLog:
         last = Head(0, GENESIS)
         with connect.reading(self.engine) as connection:
             problems += migrations.missing_triggers(connection)
-            rows = connection.execution_options(yield_per=1000).execute(_ROWS, {"study": self.study, "after": 0})
+            rows = connection.execute(_STREAM, {"study": self.study, "after": 0})
             for found in check_rows(Row(*row) for row in rows):
                 if isinstance(found, Head):
                     last = found
@@ -302,6 +355,12 @@ class EventLog:
                 )
             ]
         return []
+
+
+def _batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    left = iter(rows)
+    while some := list(islice(left, size)):
+        yield some
 
 
 def _off_note(noted: dict[int, str], head: Head) -> list[Problem]:
