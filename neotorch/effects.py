@@ -145,19 +145,6 @@ class Effects:
 
 def _command(notice: Notice) -> str:
     """Return where to look on the console."""
-    subject = notice.data.get("subject")
-    return (
-        f"neotorch patient {subject}"
-        if subject
-        else "neotorch endpoints"
-        if notice.kind == "boundary"
-        else "neotorch patient"
-    )
-
-
-def _about(one: Delivery) -> dict[str, Any]:
-    return {"key": one.key, "attempt": one.attempt, "role": one.role, "channel": one.channel}
-
-
-def _part_of(one: Delivery, whole: Delivery) -> str | None:
-    return None if one is whole else whole.key
+    if notice.data.get("subject"):
+        return f"neotorch patient {notice.data['subject']}"
+    return {"boundary": "neotorch endpoints", "head": "neotorch verify"}.get(notice.kind, "neotorch patient")

@@ -17,7 +17,6 @@ import yaml
 
 from neotorch import __version__
 from neotorch.store.chain import Row
-from neotorch.store.rehearsal import RehearsalLog
 from tests.replay.frozen import FOLDER, Frozen, Replay, lines
 from tests.replay.trial import frozen_world
 from tests.seeds.life import Life
@@ -27,8 +26,7 @@ def rows_of(life: Life) -> list[Row]:
     """The rows that a life leaves behind."""
     life.live()
     log = life.engine.log
-    assert isinstance(log, RehearsalLog)
-    return log.rows
+    return list(log.rows(log.head().seq))
 
 
 def freeze(folder: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -22,8 +22,7 @@ class RehearsalLog(EventLog):
 
     def __init__(self, url: str, study: str, *, head_file: Path | None = None) -> None:
         super().__init__(url, study, head_file=head_file)
-        self.rows: list[Row] = []
-        """What `settle` will write."""
+        self._rows: list[Row] = []
         self._by_id: dict[str, Recorded] = {}
         self._lists = defaultdict(list)
         self._seen: dict[str, int] = {}
@@ -36,9 +35,13 @@ class RehearsalLog(EventLog):
         """As EventLog has it."""
         return sorted(subject for subject in self._lists if subject is not None)
 
+    def rows(self, until_seq: int) -> Iterator[Row]:
+        """As EventLog has it."""
+        yield from self._rows[:until_seq]
+
     def head(self) -> Head:
         """As EventLog has it."""
-        return self.rows[-1].head if self.rows else Head(0, GENESIS)
+        return self._rows[-1].head if self._rows else Head(0, GENESIS)
 
     def journey_seen(self, subject: str) -> tuple[str | None, int]:
         """As EventLog has it."""
@@ -55,10 +58,10 @@ class RehearsalLog(EventLog):
             if newest is not None:
                 todo = "Rehearse in an empty data folder; nothing was written."
                 raise HeadMoved(f"the head is at seq {newest.seq}, not 0", f"log of {self.study}", todo)
-            if self.rows:
-                connection.execute(APPEND, [row._asdict() for row in self.rows])
-        if self._anchor and self.rows:
-            self._anchor.write(self.rows)
+            if self._rows:
+                connection.execute(APPEND, [row._asdict() for row in self._rows])
+        if self._anchor and self._rows:
+            self._anchor.write(self._rows)
         for subject, seen in self._seen.items():
             super().mark_seen(subject, None, seen)
         self.close()
@@ -68,11 +71,11 @@ class RehearsalLog(EventLog):
         self._check(events, now)
         known = {event.id: self._by_id[event.id] for event in events if event.id in self._by_id}
         fresh = self._fresh(events, known)
-        at = max(instant_text(now), self.rows[-1].recorded_at if self.rows else "")
+        at = max(instant_text(now), self._rows[-1].recorded_at if self._rows else "")
         written: dict[str, Recorded] = {}
         for event in fresh:
             row = make_row(self.study, self.head(), at, event)
-            self.rows.append(row)
+            self._rows.append(row)
             written[event.id] = self._by_id[event.id] = one = recorded(row, event)
             self._lists[None].append(one)
             if event.subject is not None:
