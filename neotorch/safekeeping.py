@@ -14,6 +14,7 @@ from time import monotonic
 
 from neotorch.domain.calendar import local_date
 from neotorch.engine import Engine
+from neotorch.files import write
 from neotorch.store import archive
 from neotorch.store.chain import Head
 from neotorch.store.log import EventLog
@@ -100,26 +101,19 @@ def put_on_paper(engine: Engine, folder: Path) -> Iterator[Path]:
     from neotorch.report.pdf import NoPdf, pdf
     from neotorch.report.wall import sheet
 
-    folder.mkdir(parents=True, exist_ok=True)
     for site in engine.study.sites:
         today = local_date(engine.clock(), site.time_zone)
         page = sheet(engine, site).html
         path = folder / f"{site.code}-{today}.html"
-        _write(path, page.encode())
+        write(path, page.encode())
         yield path
         try:
             data = pdf(page, None)
         except NoPdf:  # a browser prints the page too
             continue
-        _write(path.with_suffix(".pdf"), data)
+        write(path.with_suffix(".pdf"), data)
         yield path.with_suffix(".pdf")
     _forget(folder, engine.today() - SHEETS_KEPT)
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
 
 
 def _forget(folder: Path, before: date) -> None:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from neotorch.cli.export_report import write
 from neotorch.cli.output import cut_option, err, instant_option
 from neotorch.cli.output import out as console
 from neotorch.domain.errors import BadInput
 from neotorch.engine import Engine
+from neotorch.files import write_set
 
 Formats = Annotated[list[str], Parameter(name="--format", consume_multiple=True, negative="")]
 
@@ -45,8 +45,7 @@ def adam(*, out: Path, cut: str | None = None, as_of: str | None = None, formats
         for name in wanted:
             ending, writer = WRITERS[name]
             files |= {f"{t.dataset.name.lower()}.{ending}": writer(t, origin) for t in tables}
-    for name, data in files.items():
-        write(out / name, data)
+    write_set(out, files, last=DEFINE)  # where the description is, all that it describes is there
     said = ", ".join(f"{t.dataset.name} {len(t.rows)}" for t in tables)
     console.print(f"{len(files)} files in {out}: {said} records", highlight=False, soft_wrap=True)
     console.print(origin.line, highlight=False, soft_wrap=True)

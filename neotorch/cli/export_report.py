@@ -7,8 +7,8 @@ from pathlib import Path
 from neotorch.cli.output import cut_option, err, instant_option
 from neotorch.cli.output import out as console
 from neotorch.cli.views import known_site
-from neotorch.domain.errors import BadInput
 from neotorch.engine import Engine
+from neotorch.files import remove, write
 
 
 def report(*, out: Path, cut: str | None = None, as_of: str | None = None, site: str | None = None) -> int:
@@ -37,6 +37,7 @@ def report(*, out: Path, cut: str | None = None, as_of: str | None = None, site:
     with err.status("working out and drawing"):
         content = gather(engine, cut=cut_option(cut), as_of=at, site=site)
         page = render(content)
+    remove(out / "report.pdf")  # an earlier one: it must not lie beside this page if there is no PDF of it
     write(out / "report.html", page.encode())
     console.print(f"{out / 'report.html'}", highlight=False, soft_wrap=True)
     try:
@@ -48,14 +49,3 @@ def report(*, out: Path, cut: str | None = None, as_of: str | None = None, site:
     write(out / "report.pdf", data)
     console.print(f"{out / 'report.pdf'}", highlight=False, soft_wrap=True)
     return 0
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file that goes by another name until it is whole; BadInput where that cannot be."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise BadInput(f"cannot be written ({error.strerror})", str(path), "Name another folder with --out.") from None

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from neotorch.cli.output import err
 from neotorch.cli.output import out as console
-from neotorch.domain.errors import BadInput
 from neotorch.engine import Engine
 
 
@@ -23,11 +22,8 @@ def sheets(*, out: Path) -> int:
     from neotorch.safekeeping import put_on_paper
 
     engine = Engine.open()
-    try:
-        with err.status("setting pages"):
-            files = list(put_on_paper(engine, out))
-    except OSError as error:
-        raise BadInput(f"cannot be written ({error.strerror})", str(out), "Name another folder with --out.") from None
+    with err.status("setting pages"):
+        files = list(put_on_paper(engine, out))
     for path in files:
         console.print(f"{path}", highlight=False, soft_wrap=True)
     return 0

@@ -16,6 +16,10 @@ from neotorch.store.errors import LogUnavailable
 
 log = logging.getLogger(__name__)
 
+_TODO = {
+    errno.ENOSPC: "Make room on its disk, then try again",
+    errno.EMFILE: "This process has no file descriptors left (ulimit -n): give it more, then try again",
+}
 _LINE = re.compile(r"^(restored )?(\d{1,18}) ([0-9a-f]{64}) (\S+)$")
 
 
@@ -55,25 +59,23 @@ class HeadFile:
             with self._lock:
                 self._open()
         except OSError as error:
-            todo = "Make it writable, or choose another head file; nothing was written."
-            raise LogUnavailable(f"the head cannot be noted ({error.strerror})", str(self.path), todo) from error
+            self.close()  # to be looked at anew next time
+            todo = _TODO.get(error.errno or 0, "Make it writable, or choose another head file")
+            where = str(self.path)
+            raise LogUnavailable(
+                f"the head cannot be noted ({error.strerror})", where, f"{todo}; nothing was written."
+            ) from error
 
     def write(self, rows: Sequence[Row]) -> None:
         """Note the heads of a commit. If that fails now, the commit still stands: it is logged, not raised."""
         lines = "".join(f"{row.seq} {row.hash} {row.recorded_at}\n" for row in rows).encode()
         try:
             with self._lock:
-                self._put(self._open(), lines)
+                self._write(lines)
         except OSError as error:
+            self.close()  # opening it again closes a line that was half written
             seq = rows[-1].seq
             log.warning("seq %s is recorded, but its head could not be noted in %s: %s", seq, self.path, error)
-
-    def _put(self, descriptor: int, lines: bytes) -> None:
-        if os.write(descriptor, lines) < len(lines):
-            self._shut()  # whoever writes next ends the line that was begun
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if self._fsync:
-            os.fsync(descriptor)
 
     def read(self) -> dict[int, str] | None:
         """Position -> hash of every noted head (the first note of a position holds); None when there is no file.
@@ -91,7 +93,7 @@ class HeadFile:
     def restored(self, head: Head, at: str) -> None:
         """Note that the log was put back up to `head`: from here on it is that log."""
         with self._lock:
-            os.write(self._open(), f"restored {head.seq} {head.hash} {at}\n".encode())
+            self._write(f"restored {head.seq} {head.hash} {at}\n".encode())
 
     def _notes(self) -> tuple[dict[int, str], list[Restoration]] | None:
         try:
@@ -118,6 +120,13 @@ class HeadFile:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _write(self, line: bytes) -> None:
+        descriptor = self._open()
+        if os.write(descriptor, line) < len(line):  # a disk that is nearly full takes a part
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self._fsync:
+            os.fsync(descriptor)
 
     def _open(self) -> int:
         if self._descriptor is not None and os.fstat(self._descriptor).st_nlink == 0:

@@ -129,6 +129,13 @@ def unavailable(engine: Engine, error: DBAPIError) -> LogUnavailable:
         todo = "The log has no tables yet: call EventLog.migrate() first (every neotorch command does)."
     elif "locked" in said or "lock timeout" in said:
         todo = f"Another process has held it for {BUSY_TIMEOUT_MS // 1000} s; end that process or try again."
+    elif "is full" in said or "No space left" in said:
+        todo = "Make room on its disk, then try again; nothing was written."
+    elif "unable to open" in said or "Too many open files" in said:
+        todo = (
+            "Check that the file may be opened and that this process has file descriptors left (ulimit -n), then try "
+            "again; nothing was written."
+        )
     else:
         todo = "Check that the database is running, reachable and writable, then try again; nothing was written."
     return LogUnavailable(said, engine.url.render_as_string(hide_password=True), todo)

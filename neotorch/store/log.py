@@ -250,8 +250,12 @@ class EventLog:
                 rows.append(make_row(self.study, rows[-1].head if rows else head, recorded_at, event))
             if rows:
                 connection.execute(APPEND, [row._asdict() for row in rows])
+                crash_point("append-not-committed")
+        if rows:
+            crash_point("committed-not-noted")
         if self._anchor and rows:
             self._anchor.write(rows)
+            crash_point("head-noted")
         written = {row.id: recorded(row, event) for row, event in zip(rows, fresh, strict=True)}
         return self._in_order(events, known, written)
 

@@ -80,10 +80,17 @@ class Server:
         """Whether it is there."""
         return healthy(self.api)
 
-    def journeys(self) -> list[dict[str, Any]]:
-        """All runs of the flow patient-journey."""
-        flows = {"name": {"any_": ["patient-journey"]}}
-        return list(self.ask("/flow_runs/filter", {"flows": flows, "limit": 200}))
+    def journeys(self, subject: str = "") -> list[dict[str, Any]]:
+        """All runs of the flow patient-journey, or those of a subject."""
+        asked: dict[str, Any] = {"flows": {"name": {"any_": ["patient-journey"]}}, "limit": 200, "sort": "ID_DESC"}
+        if subject:
+            asked["flow_runs"] = {"tags": {"all_": [subject]}}
+        found: list[dict[str, Any]] = []
+        while page := self.ask("/flow_runs/filter", asked | {"offset": len(found)}):
+            found += page
+            if len(page) < asked["limit"]:
+                break
+        return found
 
 
 class House:
@@ -214,11 +221,7 @@ class House:
 
     def live(self, subject: str) -> list[dict[str, Any]]:
         """The subject's runs that have not ended well."""
-        return [
-            r
-            for r in self.server.journeys()
-            if r["parameters"].get("subject") == subject and r["state_type"] != "COMPLETED"
-        ]
+        return [r for r in self.server.journeys(subject) if r["state_type"] != "COMPLETED"]
 
     def effects(self, subject: str, kind: type[ev.Effect]) -> list[Any]:
         """Effects of one type in the log."""

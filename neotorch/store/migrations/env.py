@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from neotorch.crash import crash_point
 from neotorch.store.tables import VERSION_TABLE, metadata
 
 context.configure(
@@ -11,6 +12,7 @@ context.configure(
     target_metadata=metadata,
     version_table=VERSION_TABLE,
     transactional_ddl=True,  # SQLite can, when BEGIN is ours: all of a migration or nothing
+    on_version_apply=lambda **_: crash_point("migrating"),
 )
 with context.begin_transaction():
     context.run_migrations()
