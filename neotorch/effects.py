@@ -148,3 +148,11 @@ def _command(notice: Notice) -> str:
     if notice.data.get("subject"):
         return f"neotorch patient {notice.data['subject']}"
     return {"boundary": "neotorch endpoints", "head": "neotorch verify"}.get(notice.kind, "neotorch patient")
+
+
+def _about(one: Delivery) -> dict[str, Any]:
+    return {"key": one.key, "attempt": one.attempt, "role": one.role, "channel": one.channel}
+
+
+def _part_of(one: Delivery, whole: Delivery) -> str | None:
+    return None if one is whole else whole.key
