@@ -273,7 +273,7 @@ class EventLog:
         if rows:
             crash_point("committed-not-noted")
         if self._anchor and rows:
-            self._anchor.write(rows[-1].head, recorded_at)
+            self._anchor.write(rows)
             crash_point("head-noted")
         written = {row.id: recorded(row, event) for row, event in zip(rows, fresh, strict=True)}
         return self._in_order(events, known, written)
