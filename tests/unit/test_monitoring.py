@@ -19,13 +19,6 @@ CASES: dict[str, list[dict[str, Any]]] = yaml.safe_load(
 )
 
 
-@pytest.fixture(autouse=True)
-def _afresh() -> None:
-    """A boundary is worked out anew in each test, not looked up."""
-    for kept in (toxicity_boundary, statistics.clopper_pearson):
-        kept.cache_clear()
-
-
 def success(value: Any) -> Any:
     """A pair comes from YAML as a list."""
     return tuple(value) if isinstance(value, list) else value
