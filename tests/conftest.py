@@ -9,6 +9,8 @@ from functools import _lru_cache_wrapper
 
 import pytest
 
+from tests import proofs
+
 pytest_plugins = ["tests.postgres"]
 
 
@@ -33,3 +35,11 @@ def own_settings(request: pytest.FixtureRequest) -> Iterator[None]:
         for name in [n for n in os.environ if n.startswith("NEOTORCH_")]:
             patch.delenv(name)
         yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests of the promises have counted."""
+    if proofs.counted:
+        terminalreporter.section("promises")
+        for line in proofs.counted:
+            terminalreporter.write_line(line)
