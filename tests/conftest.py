@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
+import sys
 from collections.abc import Iterator
 from functools import _lru_cache_wrapper
 
@@ -17,9 +17,10 @@ pytest_plugins = ["tests.postgres"]
 @pytest.fixture(scope="session", autouse=True)
 def nothing_kept() -> None:
     """A run of the tests begins with no result kept, also when it is forked from one before it (`make mutate`)."""
-    for kept in gc.get_objects():
-        if isinstance(kept, _lru_cache_wrapper) and str(kept.__module__).startswith("neotorch."):
-            kept.cache_clear()
+    for name in [n for n in sys.modules if n.startswith("neotorch.")]:
+        for kept in vars(sys.modules[name]).values():
+            if isinstance(kept, _lru_cache_wrapper):
+                kept.cache_clear()
 
 
 @pytest.fixture(scope="module", autouse=True)
