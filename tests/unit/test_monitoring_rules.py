@@ -96,13 +96,13 @@ def test_why_in_full() -> None:
     why = found.because(found.looks[-1], "1.0")
     futile = found.looks[-1]
     assert why.detail == (
-        f"0 of 10 responded, {found.stops(0)}, P(share > p0) {futile.posterior:.4f}; "
+        f"0 of 10 responded, stops at 0 or fewer, P(share > p0) {futile.posterior:.4f}; "
         f"{found.parameters}; patients {', '.join(SUBJECTS[:10])}"
     )
     assert (why.rule, why.study_version) == (f"futility.pcr ({found.rule.source})", "1.0")
     toxic = rule(people([True] * 3, RULE), RULE)
     assert toxic.because(toxic.looks[-1], "1.0").detail == (
-        f"3 of 3 with the toxicity, {toxic.stops(3)}; {toxic.parameters}; patients NT-001, NT-002, NT-003"
+        f"3 of 3 with the toxicity, stops at 3 or more; {toxic.parameters}; patients NT-001, NT-002, NT-003"
     )
     ahead = rule(people([True] * 50), "prediction.pcr")
     assert ahead.because(ahead.looks[0], "1.0").detail.startswith("1 of 1 responded, P(")
