@@ -235,7 +235,7 @@ class EventLog:
         with connect.reading(self.engine) as connection:
             row = connection.execute(_AT_HEAD, {"study": self.study}).first()
         if row is not None:
-            self._anchor.write(Row(*row).head, Row(*row).recorded_at)
+            self._anchor.write([Row(*row)])
 
     def probe(self) -> None:
         """See whether an event could be recorded now, without recording one; LogUnavailable says why not."""
