@@ -304,7 +304,7 @@ def test_the_search_finds_what_is_there(lived: Installation) -> None:
         search.through(needle, name, said)
     found = "\n".join(search.found)
     for place in (
-        "prefect.db", "up.log", "outbox", "report.html", ".parquet (decoded)", "adsl", "in mails", "in posts", "in worklist",
+        "prefect.db", "up.log", "report.html", ".parquet (decoded)", "adsl", "in mails", "in posts", "in worklist",
     ):  # fmt: skip
         assert place in found, place
     assert any(where.endswith("(text)") for where, _ in contents(lived.folder / "report" / "report.pdf"))
