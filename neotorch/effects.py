@@ -152,14 +152,9 @@ class Effects:
 
 def _command(notice: Notice) -> str:
     """Return where to look on the console."""
-    subject = notice.data.get("subject")
-    return (
-        f"neotorch patient {subject}"
-        if subject
-        else "neotorch endpoints"
-        if notice.kind == "boundary"
-        else "neotorch patient"
-    )
+    if notice.data.get("subject"):
+        return f"neotorch patient {notice.data['subject']}"
+    return {"boundary": "neotorch endpoints", "head": "neotorch verify"}.get(notice.kind, "neotorch patient")
 
 
 def _about(one: Delivery) -> dict[str, Any]:

@@ -97,8 +97,13 @@ class Engine:
         self._figures = Figures(self)
 
     @classmethod
-    def open(cls, settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now) -> Self:
-        """Open the log (creating or migrating it) and read the study file that the settings name."""
+    def open(
+        cls, settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now, read: bool = True
+    ) -> Self:
+        """Open the log (creating or migrating it) and read the study file that the settings name.
+
+        `read`: look at once which versions of it are in force; without, a log can be opened that cannot be read.
+        """
         settings = settings or load_settings()
         study = load_study(settings)
         try:
@@ -116,7 +121,8 @@ class Engine:
             roles=set(study.recipients.roles), sites={s.code for s in study.sites},
         )  # fmt: skip
         engine = cls(settings, study, log, notifier, clock)
-        engine.versions()
+        if read:
+            engine.versions()
         return engine
 
     @property
@@ -163,13 +169,13 @@ class Engine:
         """Return all subject codes."""
         return self.log.subjects()
 
-    def subjects_since(self, seq: int) -> tuple[int, set[str], bool]:
-        """Return (newest position, subjects with events since `seq`, whether an endpoint may have changed)."""
+    def subjects_since(self, seq: int) -> tuple[int, set[str], int]:
+        """Return (newest position, subjects with events since `seq`, newest event that bears on an endpoint or 0)."""
         fresh = self.log.read(after=seq)
         moved = {r.event.subject for r in fresh if r.event.subject}
         sites = {site for site, at in self.versions().positions.items() if at > seq}
         moved |= {s for s in self.subjects() if self.state(s).site in sites} if sites else set()
-        bears = any(self.bears_on_endpoints(r.event) for r in fresh)
+        bears = max((r.seq for r in fresh if self.bears_on_endpoints(r.event)), default=0)
         return (fresh[-1].seq if fresh else seq), moved, bears
 
     def bears_on_endpoints(self, event: ev.AnyLogged) -> bool:

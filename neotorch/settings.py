@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     backup_dir: Annotated[Path | None, AfterValidator(lambda p: p and p.expanduser().absolute())] = None
     """Where the nightly backup goes, best another machine's disk; the folder `backups` in the data folder if not set."""
     backups_kept: Annotated[int, Field(ge=1)] = 30
+    head_notice: bool = False
+    """Whether the operators are told the head of the log every night, to keep it where nobody here can reach."""
+    head_key: SecretStr | None = None
+    """Signs that notice (HMAC-SHA256)."""
     link: str = ""
     """Address that notices name as the place to act; empty: the worklist command."""
 

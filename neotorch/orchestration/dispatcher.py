@@ -42,9 +42,11 @@ LONGEST_WAIT_SECONDS = 5.0
 RETRY_SECONDS = (0.2, 60.0)
 """First and longest pause before a journey that could not be woken is tried again."""
 
-Find = Callable[[], Awaitable[FlowRun]]
+Find = Callable[[], Awaitable[FlowRun | None]]
 Waker = Callable[[Find], Awaitable[bool]]
 """Finds a sleeping run and wakes it; True once it has been started, or is about to be."""
+Wait = Callable[[str], float]
+"""How many seconds to leave a matter to other processes that follow the same log; 0 if it is this one's own."""
 
 _engine_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="neotorch-engine")
 
@@ -67,14 +69,18 @@ def behind(engine: Engine, subject: str) -> bool:
 
 
 class Dispatcher:
-    """Follows one study's log from `position` on."""
+    """Follows one study's log from `position` on. `witness`: others write to the log, and their heads are noted too."""
 
     current: ClassVar[Dispatcher | None] = None
     """The one of this process, if there is one."""
 
-    def __init__(self, engine: Engine, journeys: Journeys, wake: Waker, recalculate: Waker, position: int = 0) -> None:
+    def __init__(
+        self, engine: Engine, journeys: Journeys, wake: Waker, recalculate: Waker, position: int = 0, *,
+        wait: Wait = lambda _: 0.0, witness: bool = False,
+    ) -> None:  # fmt: skip
         self.engine, self.journeys, self.position = engine, journeys, position
         self.wake, self.recalculate = wake, recalculate
+        self.wait, self.witness = wait, witness
         self.pending: set[str] = set()
         """Subjects with events that their journeys have yet to see."""
         self.looked: float | None = None
@@ -83,6 +89,7 @@ class Dispatcher:
         self._served: set[str] = set()
         self._endpoints_since: float | None = None
         self._endpoints_last = 0.0
+        self._endpoints_upto = 0
         self._recalculating = False
 
     async def run(self) -> None:
@@ -104,8 +111,10 @@ class Dispatcher:
             head, moved, bears = await in_engine(self.engine.subjects_since, self.position)
             self.position = head
             self.pending |= moved
+            if self.witness:
+                await in_engine(self.engine.log.witness)
             if bears:
-                self.ask_endpoints()
+                self.ask_endpoints(bears)
         self.looked = time.monotonic()
         for subject in self.pending - self._served:
             self._served.add(subject)
@@ -119,8 +128,9 @@ class Dispatcher:
         """See to it that the subject's journey looks at the log, if it has not seen all of it."""
         self.pending.add(subject)
 
-    def ask_endpoints(self) -> None:
-        """See to it that the endpoints are recalculated soon."""
+    def ask_endpoints(self, upto: int) -> None:
+        """See to it that the endpoints are recalculated soon, up to the event at this position."""
+        self._endpoints_upto = max(self._endpoints_upto, upto)
         self._endpoints_last = time.monotonic()
         self._endpoints_since = self._endpoints_since or self._endpoints_last
 
@@ -138,11 +148,12 @@ class Dispatcher:
     async def _serve(self, subject: str) -> None:
         pause = RETRY_SECONDS[0]
         try:
+            await anyio.sleep(self.wait(subject))
             while await in_engine(behind, self.engine, subject):
                 if await self._wake(subject):
                     if not await in_engine(behind, self.engine, subject):
                         break
-                else:
+                elif not self.wait(subject):
                     self.journeys.forget(subject)  # awake elsewhere, or in a state that is not to be woken from
                 await anyio.sleep(pause)
                 pause = min(pause * 2, RETRY_SECONDS[1])
@@ -153,12 +164,17 @@ class Dispatcher:
 
     async def _wake(self, subject: str) -> bool:
         try:
-            return await self.wake(partial(self.journeys.find_or_create, subject))
+            return await self.wake(partial(self._find, subject))
         except ObjectNotFound:
             pass
         except Exception as error:  # noqa: BLE001 - a server that is away comes back; the subject stays pending
             log.log(loudness(error), "cannot wake %s yet: %s", subject, first_line(error))
         return False
+
+    async def _find(self, subject: str) -> FlowRun | None:
+        if not await in_engine(behind, self.engine, subject):
+            return None  # another process was quicker
+        return await self.journeys.find_or_create(subject)
 
     def _endpoints_due(self) -> bool:
         if self._endpoints_since is None or self._recalculating:
@@ -168,14 +184,14 @@ class Dispatcher:
 
     async def _recalculate(self) -> None:
         self._endpoints_since = None
+        study, upto = self.engine.study.id, self._endpoints_upto
         try:
-            await self.recalculate(
-                partial(request_recalculation, self.journeys.client, self.engine.study.id, self.position)
-            )
+            await anyio.sleep(self.wait("endpoints"))
+            await self.recalculate(partial(request_recalculation, self.journeys.client, study, upto))
         except Exception as error:  # noqa: BLE001 - asked for again until it is done
             log.log(loudness(error), "cannot recalculate yet: %s", first_line(error))
             await anyio.sleep(RETRY_SECONDS[0])
-            self.ask_endpoints()
+            self.ask_endpoints(upto)
         finally:
             self._recalculating = False
 
@@ -184,28 +200,33 @@ async def follow(worker: NeotorchWorker) -> None:
     """Dispatch to the worker of this process."""
     engine = await in_engine(current_engine)
     position = await in_engine(engine.head)
-    journeys = await _deployed(worker.client, engine.study.id)
+    journeys = await worker.deployed(engine)
 
     async def recalculate(find: Find) -> bool:
-        return await worker.run_beside(await find())
+        run = await find()
+        return run is not None and await worker.run_beside(run)
 
-    worker.dispatcher = Dispatcher.current = Dispatcher(engine, journeys, worker.wake, recalculate, position)
+    worker.dispatcher = Dispatcher.current = Dispatcher(
+        engine, journeys, worker.wake, recalculate, position, wait=worker.wait_seconds, witness=not worker.alone
+    )
     await worker.dispatcher.run()
 
 
 async def follow_for_others(client: PrefectClient, engine: Engine, name: str = JOURNEY) -> None:
     """Wake the journeys of deployment `name` for workers in other processes, such as a plain `process` pool."""
     position = await in_engine(engine.head)
-    journeys = await _deployed(client, engine.study.id, name)
+    journeys = await deployed(client, engine.study.id, name)
 
     async def wake(find: Find) -> bool:
-        return await wake_elsewhere(client, await find())
+        run = await find()
+        return run is not None and await wake_elsewhere(client, run)
 
     Dispatcher.current = Dispatcher(engine, journeys, wake, wake, position)
     await Dispatcher.current.run()
 
 
-async def _deployed(client: PrefectClient, study: str, name: str = JOURNEY) -> Journeys:
+async def deployed(client: PrefectClient, study: str, name: str = JOURNEY) -> Journeys:
+    """Return the journeys of a deployment; waits until it has been made."""
     while True:
         try:
             return await Journeys.open(client, study, name)

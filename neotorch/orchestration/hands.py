@@ -14,14 +14,17 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Self, TypeVar
 
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import State
+from prefect.states import Scheduled
 
 from neotorch.engine import Engine, current_engine
 from neotorch.observe import logs
 from neotorch.orchestration import reconciler
-from neotorch.orchestration.deploy import deploy
 from neotorch.orchestration.dispatcher import follow_for_others
 from neotorch.orchestration.names import RECONCILIATION
-from neotorch.orchestration.runs import Journeys
+from neotorch.orchestration.neighbours import worker_name
+from neotorch.orchestration.runs import ABANDONED, Journeys
+from neotorch.orchestration.turns import deploy_for
 from neotorch.orchestration.verdicts import Surroundings
 from neotorch.orchestration.wakers import catch_up, waker
 from neotorch.orchestration.worker import NeotorchWorker
@@ -97,8 +100,7 @@ class Hands:
         logs.take_over()  # Prefect, imported by now, has put handlers of its own in place
         engine = current_engine()
         async with get_client() as client:
-            zone = engine.study.sites[0].time_zone
-            await deploy(client, pool=self.pool, pool_type=self.worker_type, time_zone=zone)
+            await deploy_for(engine, client, self.pool, self.worker_type)  # the worker needs its pool
             work = asyncio.ensure_future(self._work(client, engine))
             stopped = asyncio.ensure_future(self._stop.wait())
             await self._until_ready(work)
@@ -116,7 +118,7 @@ class Hands:
             return follow_for_others(client, engine)
         self.worker = NeotorchWorker(
             work_pool_name=self.pool,
-            name="neotorch",
+            name=worker_name(self.settings.data_dir),
             create_pool_if_not_found=False,
             lanes=self.settings.journeys_at_once,
         )
@@ -133,8 +135,9 @@ class Hands:
         assert self.worker
         client = self.worker.client
         deployment = await client.read_deployment_by_name(f"{RECONCILIATION}/{RECONCILIATION}")
+        later: State[Any] = Scheduled(scheduled_time=reconciler.now() + ABANDONED)  # no other worker's poll takes it
         run = await client.create_flow_run_from_deployment(
-            deployment.id, parameters={"at_start": True}, name="reconcile at start"
+            deployment.id, parameters={"at_start": True}, name="reconcile at start", state=later
         )
         await self.worker.run_beside(run)
         state = (await client.read_flow_run(run.id)).state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -224,6 +224,19 @@ class EventLog:
         """Note how far a subject's journey has come. May be forgotten at any time."""
         self._journeys.mark(subject, flow_run_id, seen)
 
+    def take_turn(self, name: str) -> Callable[[], None] | None:
+        """Take what only one process may do at a time; returns what gives it back, or None while another has it."""
+        return connect.take_turn(self.engine, name)
+
+    def witness(self) -> None:
+        """Note the head in this process's head file, whoever wrote it: each machine then vouches for the whole log."""
+        if self._anchor is None:
+            return
+        with connect.reading(self.engine) as connection:
+            row = connection.execute(_AT_HEAD, {"study": self.study}).first()
+        if row is not None:
+            self._anchor.write([Row(*row)])
+
     def probe(self) -> None:
         """See whether an event could be recorded now, without recording one; LogUnavailable says why not."""
         self._journeys.probe()
@@ -260,7 +273,7 @@ class EventLog:
         if rows:
             crash_point("committed-not-noted")
         if self._anchor and rows:
-            self._anchor.write(rows[-1].head, recorded_at)
+            self._anchor.write(rows)
             crash_point("head-noted")
         written = {row.id: recorded(row, event) for row, event in zip(rows, fresh, strict=True)}
         return self._in_order(events, known, written)
