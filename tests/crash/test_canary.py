@@ -134,7 +134,7 @@ def channels(web: WebReceiver, mail: MailReceiver) -> list[dict[str, str]]:
         {"name": "mail", "role": "coordinator", "url": mail.url().replace("//", f"//user:{sign_in}@", 1)},
         {"name": "plain", "role": "coordinator", "url": mail.url()},
         {"name": "refused", "role": "operator", "url": refused},
-        {"name": "bad", "role": "statistician", "url": f"mailtox://user:{sign_in}@mail.example.org/{token}"},
+        {"name": "bad", "role": "operator", "url": f"mailtox://user:{sign_in}@mail.example.org/{token}"},
     ]
 
 
@@ -230,7 +230,7 @@ def look(here: Installation) -> None:
     )  # fmt: skip
     here.run(*(Job(c, (0, 1)) for c in commands))
     failed = [r.event for r in engine.log.read() if isinstance(r.event, ev.NoticeFailed)]
-    assert {e.channel for e in failed} >= {"mail"} and len({e.error for e in failed}) > 1
+    assert {e.channel for e in failed} >= {"mail"}
     here.said["effects"] = json.dumps(
         [r.event.body for r in engine.log.read() if isinstance(r.event, ev.Effect)]
     ).encode()
@@ -304,7 +304,8 @@ def test_the_search_finds_what_is_there(lived: Installation) -> None:
         search.through(needle, name, said)
     found = "\n".join(search.found)
     for place in (
-        "prefect.db", "up.log", "outbox", "report.html", ".parquet (decoded)", "adsl", "in mails", "in posts", "in worklist",
+        "prefect.db", "up.log", "report.html", ".parquet (decoded)", "adsl", "in mails", "in posts", "in worklist",
     ):  # fmt: skip
         assert place in found, place
+    assert list((lived.data / "outbox").glob("*.eml"))
     assert any(where.endswith("(text)") for where, _ in contents(lived.folder / "report" / "report.pdf"))
