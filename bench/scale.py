@@ -258,7 +258,8 @@ def maybe_postgres(kind: str) -> Iterator[PostgresServer | None]:
 
 # ── what is done to Prefect's database, where doing it through the API would take longer than what is measured ─────────
 
-DUE = "UPDATE flow_run SET next_scheduled_start_time = {at} WHERE state_type = 'SCHEDULED' AND idempotency_key LIKE '%/NT-%'"
+JOURNEYS = "%/NT-%"
+DUE = "UPDATE flow_run SET next_scheduled_start_time = {at} WHERE state_type = 'SCHEDULED' AND idempotency_key LIKE {like}"
 
 
 def make_due_sqlite(database: Path, at: datetime) -> int:
@@ -266,13 +267,13 @@ def make_due_sqlite(database: Path, at: datetime) -> int:
     import sqlite3
 
     with sqlite3.connect(database, timeout=60) as connection:
-        return connection.execute(DUE.format(at="?"), (at.strftime("%Y-%m-%d %H:%M:%S.%f"),)).rowcount
+        return connection.execute(DUE.format(at="?", like="?"), (at.strftime("%Y-%m-%d %H:%M:%S.%f"), JOURNEYS)).rowcount
 
 
 def make_due_postgres(server: PostgresServer, name: str, at: datetime) -> int:
     """Have all sleeping journeys fall due at one instant."""
     with psycopg.connect(host=str(server.folder), user="postgres", dbname=name, autocommit=True) as connection:
-        return connection.execute(DUE.format(at="%s"), (at,)).rowcount
+        return connection.execute(DUE.format(at="%s", like="%s"), (at, JOURNEYS)).rowcount
 
 
 def add_sleepers(server: PostgresServer, name: str, count: int) -> None:
