@@ -11,7 +11,7 @@ SEARCH := python3 python3.13 python3.12 python3.11
 PYTHON ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-servers test-others prove lint format bench bench-scale docs-check stories mutate lock clean
+.PHONY: help setup demo test test-servers test-others prove lint format bench bench-scale docs-check licences audit stories freeze mutate lock clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -60,8 +60,17 @@ bench-scale: $(READY)  ## measure SQLite, Postgres, and Postgres + Redis + three
 docs-check: $(READY)  ## every command is documented, every link leads somewhere
 	$(BIN)/python tools/docs_check.py
 
+licences: $(READY)  ## list the licence of every pinned package, and check those needed at run time (ARGS=--check)
+	@$(BIN)/python -m tools.licences $(ARGS)
+
+audit: $(READY)  ## ask for known vulnerabilities of the pinned packages, where that can be had
+	@$(BIN)/python -m tools.audit
+
 stories: $(READY)  ## which patient story covers which rule and window of the study file (ARGS=report.md writes it)
 	@$(BIN)/python -m tools.stories_report $(ARGS)
+
+freeze: $(READY)  ## keep this version's log and what it says is due, once per release: later versions are held against it
+	@$(BIN)/python -m tools.freeze
 
 mutate: $(READY)  ## change the endpoint modules in every small way and count the changes that no test finds (an hour)
 	PATH=$(abspath $(BIN)):$$PATH $(BIN)/mutmut run; $(BIN)/mutmut export-cicd-stats

@@ -267,7 +267,9 @@ def make_due_sqlite(database: Path, at: datetime) -> int:
     import sqlite3
 
     with sqlite3.connect(database, timeout=60) as connection:
-        return connection.execute(DUE.format(at="?", like="?"), (at.strftime("%Y-%m-%d %H:%M:%S.%f"), JOURNEYS)).rowcount
+        return connection.execute(
+            DUE.format(at="?", like="?"), (at.strftime("%Y-%m-%d %H:%M:%S.%f"), JOURNEYS)
+        ).rowcount
 
 
 def make_due_postgres(server: PostgresServer, name: str, at: datetime) -> int:

@@ -17,7 +17,9 @@ from neotorch.engine import Engine, current_engine
 from neotorch.orchestration import names
 from neotorch.orchestration.dispatcher import in_engine
 from neotorch.orchestration.incidents import record_incident
+from neotorch.orchestration.successes import succeeded
 from neotorch.safekeeping import Backup, Drill, back_up, drill, put_on_paper
+from neotorch.witness import told
 
 
 @flow(name=names.PUTTING_BY, persist_result=False, retries=0)
@@ -33,6 +35,8 @@ async def put_by() -> Any:
             said.append(wrong)
     text = "# Put by\n\n" + "\n".join(f"* {line}" for line in said)
     await acreate_markdown_artifact(text, key="put-by", description="The last backup, its drill, and the sheets")
+    if engine.settings.head_notice and await in_engine(told, engine):
+        await tell_all()
     if wrong:
         await in_engine(record_incident, engine, "backup", wrong, str(engine.today()))
         await tell_all()
@@ -48,6 +52,7 @@ async def keep() -> str:
         raise NeotorchError(
             tried.words, str(made.path), "Keep the older backups; run `neotorch verify` and `neotorch doctor`."
         )
+    await in_engine(succeeded, "backup")
     return f"{made.path.name}: {made.bytes / 1000:.0f} kB, {tried.words}"
 
 

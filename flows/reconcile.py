@@ -17,6 +17,7 @@ from neotorch.engine import crash_point, current_engine
 from neotorch.orchestration import names, sleep
 from neotorch.orchestration.dispatcher import in_engine
 from neotorch.orchestration.reconciler import Outcome, Reconciler, now, until_settled
+from neotorch.orchestration.successes import succeeded
 from neotorch.orchestration.turns import turn
 from neotorch.orchestration.verdicts import Surroundings
 from neotorch.orchestration.wakers import catch_up, known_journeys, tidy, waker, with_orphans
@@ -42,6 +43,7 @@ async def reconcile(at_start: bool = False) -> Any:
     await tell_all()  # a channel that was down, or a claim that a kill left behind: nothing else would come back to it
     if at_start:
         await catch_up(client, engine)
+    await in_engine(succeeded, "reconciliation")
     return Completed(message=" → ".join(o.words for o in outcomes))
 
 

@@ -97,8 +97,13 @@ class Engine:
         self._figures = Figures(self)
 
     @classmethod
-    def open(cls, settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now) -> Self:
-        """Open the log (creating or migrating it) and read the study file that the settings name."""
+    def open(
+        cls, settings: Settings | None = None, *, clock: Callable[[], datetime] = utc_now, read: bool = True
+    ) -> Self:
+        """Open the log (creating or migrating it) and read the study file that the settings name.
+
+        `read`: look at once which versions of it are in force; without, a log can be opened that cannot be read.
+        """
         settings = settings or load_settings()
         study = load_study(settings)
         try:
@@ -116,7 +121,8 @@ class Engine:
             roles=set(study.recipients.roles), sites={s.code for s in study.sites},
         )  # fmt: skip
         engine = cls(settings, study, log, notifier, clock)
-        engine.versions()
+        if read:
+            engine.versions()
         return engine
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neotorch.cli.output import print_json, table
-from neotorch.cli.views import Json, instant, known_site
+from neotorch.cli.views import Json, head_line, instant, known_site
 from neotorch.engine import Engine
 from neotorch.rules.queries import BUCKETS
 
@@ -26,7 +26,7 @@ def queries(*, site: str | None = None, as_of: str | None = None, json: Json = F
     found = engine.queries(as_of=at, site=site)
     when = at or engine.clock()
     if json:
-        print_json({"as_of": when.isoformat(), "sites": [f.as_dict() for f in found]})
+        print_json({"as_of": when.isoformat(), "head": head_line(engine), "sites": [f.as_dict() for f in found]})
         return 0
     header = ("site", "open", *(f"{b} d" for b in BUCKETS), "answered, open", "days to answer", "days to close",
               "opened again", "open by kind")  # fmt: skip

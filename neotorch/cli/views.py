@@ -37,6 +37,7 @@ def worklist(*, as_of: str | None = None, site: str | None = None, json: Json = 
         print_json(
             {
                 "as_of": (at or engine.clock()).isoformat(),
+                "head": head_line(engine),
                 "lines": [o.as_dict() for o in lines],
                 "roles_without_channel": quiet,
             }
@@ -90,6 +91,7 @@ def patient(subject: str, /, *, as_of: str | None = None, json: Json = False) ->
     print_json(
         {
             "subject": subject,
+            "head": head_line(engine),
             "phase": due.phase,
             "complete": due.complete,
             "visits": visits,
@@ -127,6 +129,12 @@ def explain(key: str, /, *, as_of: str | None = None, json: Json = False) -> int
     else:
         table(key, ("", ""), list(found.items()))
     return 0
+
+
+def head_line(engine: Engine) -> str:
+    """Return the head of the log as exports carry it and `neotorch verify --head` takes it: SEQ:HASH."""
+    head = engine.log.head()
+    return f"{head.seq}:{head.hash}"
 
 
 def known_site(engine: Engine, site: str | None) -> None:

@@ -696,6 +696,10 @@ FLOOD = "flood-of-notices"
 """Kind of the incident with which notices are held for a person."""
 
 
+LOG_HEAD = "log-head"
+"""Kind of what is no incident: the head of the log, told to the operators every night where that is asked for."""
+
+
 class Incident(Effect):
     """Something that must not happen, told to the operators: e.g. a nightly result that no event explains."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Kind = Literal[
     "reminder", "query", "endpoint", "safety", "incident", "deviation", "important_deviation", "test", "moved", "digest",
-    "boundary",
+    "boundary", "head",
 ]  # fmt: skip
 Language = Literal["en", "zh"]
 WORDS_MAX = 300

@@ -12,8 +12,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ClassVar, ParamSpec, TypeVar
 
 import anyio
 import anyio.abc
@@ -52,7 +53,14 @@ _engine_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="neotorch-
 
 async def in_engine(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call the engine in its own thread: the loop goes on while the log waits for a lock or a network."""
-    return await asyncio.get_running_loop().run_in_executor(_engine_thread, lambda: function(*args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(
+        _engine_thread, partial(copy_context().run, function, *args, **kwargs)
+    )
+
+
+def ask_engine(function: Callable[[], T], patience_seconds: float = 5.0) -> T:
+    """Call the engine in its own thread, from a thread that has no loop. TimeoutError if its turn does not come."""
+    return _engine_thread.submit(function).result(patience_seconds)
 
 
 def behind(engine: Engine, subject: str) -> bool:
@@ -63,6 +71,9 @@ def behind(engine: Engine, subject: str) -> bool:
 class Dispatcher:
     """Follows one study's log from `position` on. `witness`: others write to the log, and their heads are noted too."""
 
+    current: ClassVar[Dispatcher | None] = None
+    """The one of this process, if there is one."""
+
     def __init__(
         self, engine: Engine, journeys: Journeys, wake: Waker, recalculate: Waker, position: int = 0, *,
         wait: Wait = lambda _: 0.0, witness: bool = False,
@@ -72,6 +83,9 @@ class Dispatcher:
         self.wait, self.witness = wait, witness
         self.pending: set[str] = set()
         """Subjects with events that their journeys have yet to see."""
+        self.looked: float | None = None
+        """When it last looked at the log without a fault (`time.monotonic`)."""
+        self._since: dict[str, float] = {}
         self._served: set[str] = set()
         self._endpoints_since: float | None = None
         self._endpoints_last = 0.0
@@ -101,8 +115,10 @@ class Dispatcher:
                 await in_engine(self.engine.log.witness)
             if bears:
                 self.ask_endpoints(bears)
+        self.looked = time.monotonic()
         for subject in self.pending - self._served:
             self._served.add(subject)
+            self._since.setdefault(subject, self.looked)
             group.start_soon(self._serve, subject)
         if self._endpoints_due():
             self._recalculating = True
@@ -117,6 +133,12 @@ class Dispatcher:
         self._endpoints_upto = max(self._endpoints_upto, upto)
         self._endpoints_last = time.monotonic()
         self._endpoints_since = self._endpoints_since or self._endpoints_last
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long the journey that waits longest has had news."""
+        since = min(list(self._since.values()), default=None)
+        return 0.0 if since is None else time.monotonic() - since
 
     @property
     def endpoints_asked(self) -> bool:
@@ -136,6 +158,7 @@ class Dispatcher:
                 await anyio.sleep(pause)
                 pause = min(pause * 2, RETRY_SECONDS[1])
             self.pending.discard(subject)
+            self._since.pop(subject, None)
         finally:
             self._served.discard(subject)
 
@@ -183,7 +206,7 @@ async def follow(worker: NeotorchWorker) -> None:
         run = await find()
         return run is not None and await worker.run_beside(run)
 
-    worker.dispatcher = Dispatcher(
+    worker.dispatcher = Dispatcher.current = Dispatcher(
         engine, journeys, worker.wake, recalculate, position, wait=worker.wait_seconds, witness=not worker.alone
     )
     await worker.dispatcher.run()
@@ -198,7 +221,8 @@ async def follow_for_others(client: PrefectClient, engine: Engine, name: str = J
         run = await find()
         return run is not None and await wake_elsewhere(client, run)
 
-    await Dispatcher(engine, journeys, wake, wake, position).run()
+    Dispatcher.current = Dispatcher(engine, journeys, wake, wake, position)
+    await Dispatcher.current.run()
 
 
 async def deployed(client: PrefectClient, study: str, name: str = JOURNEY) -> Journeys:

@@ -79,6 +79,14 @@ class Reconciler:
     async def look(self) -> Outcome:
         """Look at all patients once and set right what is wrong; returns when the journeys woken are asleep again."""
         await in_engine(hold_back, self.engine)  # before anybody is woken who would send
+        patients, verdicts = await self.compare()
+        todo = {s: v for s, v in verdicts.items() if v.action != "leave" or v.cancel}
+        await self._all(todo)
+        crashed = any(v.run and v.run.state_type is StateType.CRASHED for v in todo.values())
+        return Outcome(patients, tuple(f"{s}: {v.action}: {v.why}" for s, v in sorted(todo.items())), crashed)
+
+    async def compare(self) -> tuple[int, dict[str, Verdict]]:
+        """Return the number of patients, and what is to be done about each one's runs (also of subjects unknown to the log)."""
         before = set(self.around().awake)  # who was awake when its run was read may have gone to sleep since
         subjects = await in_engine(self.engine.subjects)
         by_subject: dict[str, list[FlowRun]] = {subject: [] for subject in subjects}
@@ -87,11 +95,7 @@ class Reconciler:
                 by_subject.setdefault(run.parameters.get("subject", ""), []).append(run)
         self._orphans = await self._gone(before, chain.from_iterable(by_subject.values()))
         verdicts = {s: await self._judge(s, by_subject.pop(s), before) for s in subjects}
-        verdicts |= {s: unknown(runs) for s, runs in by_subject.items()}
-        todo = {s: v for s, v in verdicts.items() if v.action != "leave" or v.cancel}
-        await self._all(todo)
-        crashed = any(v.run and v.run.state_type is StateType.CRASHED for v in todo.values())
-        return Outcome(len(subjects), tuple(f"{s}: {v.action}: {v.why}" for s, v in sorted(todo.items())), crashed)
+        return len(subjects), verdicts | {s: unknown(runs) for s, runs in by_subject.items()}
 
     async def _gone(self, before: set[UUID], runs: Iterable[FlowRun]) -> Collection[str]:
         around = self.around()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,6 +24,7 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.states import Cancelled
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
+from neotorch.observe.metrics import counted_run
 from neotorch.orchestration import adapter
 from neotorch.orchestration.adapter import first_line, loudness
 from neotorch.orchestration.names import JOURNEY
@@ -74,6 +76,8 @@ class NeotorchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, NeotorchRes
         """The other workers of the pool, unless there are none by design."""
         self.dispatcher: Dispatcher | None = None
         self.awake: dict[UUID, anyio.CancelScope] = {}
+        self.polled: float | None = None
+        """When it last asked the server for due runs (`time.monotonic`)."""
         self._flows: dict[UUID, Flow[..., Any]] = {}
         self._due: dict[UUID, datetime] = {}
         """Runs of the poll that others see to first -> when it first offered them."""
@@ -130,6 +134,17 @@ class NeotorchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, NeotorchRes
     async def run_beside(self, run: FlowRun) -> bool:
         """Run a flow run that is no journey, beside whatever else is running."""
         return await self._start(run)
+
+    async def get_and_submit_flow_runs(self) -> list[FlowRun]:
+        """Ask the server for due runs (BaseWorker's poll)."""
+        found = await super().get_and_submit_flow_runs()
+        self.polled = time.monotonic()
+        return found
+
+    @property
+    def queued(self) -> int:
+        """How many wakes wait for a lane."""
+        return self._queue.qsize()
 
     async def _submit_run(self, flow_run: FlowRun) -> None:
         """Take a due run from the poll (BaseWorker calls this); its own way costs eight API calls more."""
@@ -217,16 +232,19 @@ class NeotorchWorker(BaseWorker[BaseJobConfiguration, BaseVariables, NeotorchRes
         flow = await self._flow_of(run)
         if run.id in self.awake:
             return False
-        with anyio.CancelScope() as scope:
+        with anyio.CancelScope() as scope, counted_run(flow.name) as result:
             self.awake[run.id] = scope
             try:
                 if not await adapter.claim(self.client, run, self.name):
+                    result[0] = "refused"
                     return False
                 await adapter.drive(flow, run, run.parameters)
             except ObjectNotFound:
                 raise
             except Exception as error:  # noqa: BLE001 - the run's state on the server says so, too
-                log.warning("run %s (%s) ended with %s", run.name, run.id, first_line(error))
+                result[0] = "failed"
+                keys = {"run": run.id, "subject": run.parameters.get("subject"), "result": "failed"}
+                log.warning("run %s of %s ended with %s", run.id, flow.name, first_line(error), extra=keys)
             finally:
                 del self.awake[run.id]
         if scope.cancelled_caught:

@@ -20,9 +20,9 @@ from neotorch.rules.schedule import Because
 
 Kind = Literal[
     "reminder", "moved", "query", "safety", "endpoint", "incident", "deviation", "important_deviation", "digest",
-    "boundary",
+    "boundary", "head",
 ]  # fmt: skip
-NEVER_LOST: frozenset[str] = frozenset({"safety", "endpoint", "incident", "boundary"})
+NEVER_LOST: frozenset[str] = frozenset({"safety", "endpoint", "incident", "boundary", "head"})
 """Sent again when in doubt, and then says that it may be a repeat. All others are never repeated."""
 LEASE = timedelta(seconds=60)
 """A claim younger than this is being sent by somebody; longer than any channel's time-out."""

@@ -35,6 +35,12 @@ def trial_notices(recorded: Iterable[ev.Recorded], study: Study) -> Iterable[Not
                 yield Notice(f"{event.id}/told", "endpoint", f"notice: endpoints changed ({first})", because, data)
         elif isinstance(event, ev.BoundaryCrossed | ev.BoundaryWithdrawn):
             yield _boundary_notice(event, because, study)
+        elif isinstance(event, ev.Incident) and event.kind == ev.LOG_HEAD:
+            data = {"what": event.detail, "occurred": event.occurred}
+            roles = tuple(study.recipients.tell["incident"])
+            yield Notice(
+                f"{event.id}/told", "head", f"notice: log head of {event.occurred}", because, data, roles=roles
+            )
         elif isinstance(event, ev.Incident):
             data = {"what": f"{event.kind}: {event.detail}"}
             yield Notice(f"{event.id}/told", "incident", f"notice: incident {event.kind}", because, data)

@@ -7,10 +7,11 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neotorch.store.chain import Head
+from neotorch.store.chain import Head, Row
 from neotorch.store.errors import LogUnavailable
 
 log = logging.getLogger(__name__)
@@ -38,10 +39,11 @@ class Restoration:
 
 
 class HeadFile:
-    """An append-only text file, one line `seq hash recorded_at` per commit, written after the commit.
+    """An append-only text file, one line `seq hash recorded_at` per event, written after the commit.
 
-    A process that dies in between leaves the file behind the log, which is harmless; a line it half wrote is skipped
-    when read. Several processes may append: each line is one write to a file opened for appending.
+    Each position is noted, and not the last of a commit alone, so that `verify` names the very event that was changed. A
+    process that dies in between leaves the file behind the log, which is harmless; a line it half wrote is skipped when
+    read. Several processes may append: the lines of a commit are one write to a file opened for appending.
     """
 
     def __init__(self, path: Path, *, fsync: bool = False) -> None:
@@ -64,14 +66,16 @@ class HeadFile:
                 f"the head cannot be noted ({error.strerror})", where, f"{todo}; nothing was written."
             ) from error
 
-    def write(self, head: Head, recorded_at: str) -> None:
-        """Note the head after a commit. If that fails now, the commit still stands: it is logged, not raised."""
+    def write(self, rows: Sequence[Row]) -> None:
+        """Note the heads of a commit. If that fails now, the commit still stands: it is logged, not raised."""
+        lines = "".join(f"{row.seq} {row.hash} {row.recorded_at}\n" for row in rows).encode()
         try:
             with self._lock:
-                self._write(f"{head.seq} {head.hash} {recorded_at}\n".encode())
+                self._write(lines)
         except OSError as error:
             self.close()  # opening it again closes a line that was half written
-            log.warning("seq %s is recorded, but its head could not be noted in %s: %s", head.seq, self.path, error)
+            seq = rows[-1].seq
+            log.warning("seq %s is recorded, but its head could not be noted in %s: %s", seq, self.path, error)
 
     def read(self) -> dict[int, str] | None:
         """Position -> hash of every noted head (the first note of a position holds); None when there is no file.
@@ -110,9 +114,12 @@ class HeadFile:
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def _write(self, line: bytes) -> None:
         descriptor = self._open()
@@ -123,8 +130,7 @@ class HeadFile:
 
     def _open(self) -> int:
         if self._descriptor is not None and os.fstat(self._descriptor).st_nlink == 0:
-            os.close(self._descriptor)  # the file was removed meanwhile
-            self._descriptor = None
+            self._shut()  # the file was removed meanwhile
         if self._descriptor is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -125,14 +126,9 @@ def _check_row(row: Row, previous: Head, last_time: str) -> Iterator[Problem]:
 def _columns_off(row: Row) -> str:
     """Name what in the indexed columns contradicts the body, or the reason why the body is not an event."""
     try:
-        event: Any = parse_event(row.type, row.body, "")
+        parse_event(row.type, row.body, "")
     except NeotorchError as error:
         return str(error)
-    said = {
-        "study": (row.study, event.study),
-        "id": (row.id, event.id),
-        "type": (row.type, event.type),
-        "subject": (row.subject, event.subject),
-        "occurred": (row.occurred, event.occurred.isoformat()),
-    }
+    body: dict[str, Any] = json.loads(row.body)  # as it was stored: the event may be read under a newer name today
+    said = {name: (getattr(row, name), body.get(name)) for name in ("study", "id", "type", "subject", "occurred")}
     return "; ".join(f"column {name} says {a}, the body {b}" for name, (a, b) in said.items() if a != b)

@@ -235,7 +235,13 @@ class EventLog:
         with connect.reading(self.engine) as connection:
             row = connection.execute(_AT_HEAD, {"study": self.study}).first()
         if row is not None:
-            self._anchor.write(Row(*row).head, Row(*row).recorded_at)
+            self._anchor.write([Row(*row)])
+
+    def probe(self) -> None:
+        """See whether an event could be recorded now, without recording one; LogUnavailable says why not."""
+        self._journeys.probe()
+        if self._anchor:
+            self._anchor.open()
 
     def close(self) -> None:
         """Let go of connections and files; the object opens them again if it is used once more."""
@@ -267,7 +273,7 @@ class EventLog:
         if rows:
             crash_point("committed-not-noted")
         if self._anchor and rows:
-            self._anchor.write(rows[-1].head, recorded_at)
+            self._anchor.write(rows)
             crash_point("head-noted")
         written = {row.id: recorded(row, event) for row, event in zip(rows, fresh, strict=True)}
         return self._in_order(events, known, written)

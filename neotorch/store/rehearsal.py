@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +35,10 @@ class RehearsalLog(EventLog):
         """As EventLog has it."""
         return sorted(subject for subject in self._lists if subject is not None)
 
+    def rows(self, until_seq: int) -> Iterator[Row]:
+        """As EventLog has it."""
+        yield from self._rows[:until_seq]
+
     def head(self) -> Head:
         """As EventLog has it."""
         return self._rows[-1].head if self._rows else Head(0, GENESIS)
@@ -57,7 +61,7 @@ class RehearsalLog(EventLog):
             if self._rows:
                 connection.execute(APPEND, [row._asdict() for row in self._rows])
         if self._anchor and self._rows:
-            self._anchor.write(self._rows[-1].head, self._rows[-1].recorded_at)
+            self._anchor.write(self._rows)
         for subject, seen in self._seen.items():
             super().mark_seen(subject, None, seen)
         self.close()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from neotorch.store.chain import Row, link
 from neotorch.store.log import EventLog, LogBroken, LogUnavailable
+from tests.store.attacks import without_triggers
 from tests.store.conftest import Open
 from tests.store.stories import T0, at, contact
 
@@ -25,23 +25,6 @@ def filled(log: EventLog) -> EventLog:
     for number in range(10):
         log.append([contact(number)], now=at(number))
     return log
-
-
-@contextmanager
-def without_triggers(log: EventLog) -> Iterator[Connection]:
-    """What an administrator of the database can do: switch the triggers off, change rows, switch them on again."""
-    with log.engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("ALTER TABLE event DISABLE TRIGGER ALL"))
-            yield connection
-            connection.execute(text("ALTER TABLE event ENABLE ALWAYS TRIGGER event_append_only"))
-            return
-        triggers = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
-        for name, _ in triggers:
-            connection.execute(text(f"DROP TRIGGER {name}"))
-        yield connection
-        for _, definition in triggers:
-            connection.exec_driver_sql(definition)
 
 
 @pytest.mark.parametrize(
