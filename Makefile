@@ -11,7 +11,7 @@ SEARCH := python3 python3.13 python3.12 python3.11
 PYTHON ?=
 ARGS ?=
 
-.PHONY: help setup demo test test-servers test-others prove lint format bench docs-check stories freeze mutate lock clean
+.PHONY: help setup demo test test-servers test-others prove lint format bench bench-scale docs-check licences audit stories freeze mutate lock clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -28,10 +28,10 @@ test: $(READY)
 endif
 
 test-servers: $(READY)
-	@$(BIN)/python -m pytest tests/flows tests/crash tests/browser
+	@$(BIN)/python -m pytest tests/flows tests/crash tests/browser tests/scale
 
 test-others: $(READY)
-	@$(BIN)/python -m pytest $(filter-out tests/flows tests/crash tests/browser tests/cases tests/ledger tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+	@$(BIN)/python -m pytest $(filter-out tests/flows tests/crash tests/browser tests/scale tests/cases tests/ledger tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 prove: $(READY)  ## the long forms of all tests that count a promise, and docs/promises.md from them (hours; ARGS="seeds": that alone)
 	@$(BIN)/python -m tests.prove $(ARGS)
@@ -54,8 +54,17 @@ bench: $(READY)  ## measure: events recorded, journey steps, wakes, estimates, r
 	$(BIN)/python bench/rehearsal.py
 	$(BIN)/python bench/backup.py
 
+bench-scale: $(READY)  ## measure SQLite, Postgres, and Postgres + Redis + three workers side by side (half an hour; ARGS="--patients 1000")
+	$(BIN)/python bench/scale.py $(ARGS)
+
 docs-check: $(READY)  ## every command is documented, every link leads somewhere
 	$(BIN)/python tools/docs_check.py
+
+licences: $(READY)  ## list the licence of every pinned package, and check those needed at run time (ARGS=--check)
+	@$(BIN)/python -m tools.licences $(ARGS)
+
+audit: $(READY)  ## ask for known vulnerabilities of the pinned packages, where that can be had
+	@$(BIN)/python -m tools.audit
 
 stories: $(READY)  ## which patient story covers which rule and window of the study file (ARGS=report.md writes it)
 	@$(BIN)/python -m tools.stories_report $(ARGS)

@@ -17,6 +17,7 @@ from neotorch.engine import Engine, current_engine
 from neotorch.orchestration import names
 from neotorch.orchestration.dispatcher import in_engine
 from neotorch.orchestration.incidents import record_incident
+from neotorch.orchestration.successes import succeeded
 from neotorch.safekeeping import Backup, Drill, back_up, drill, put_on_paper
 from neotorch.witness import told
 
@@ -51,6 +52,7 @@ async def keep() -> str:
         raise NeotorchError(
             tried.words, str(made.path), "Keep the older backups; run `neotorch verify` and `neotorch doctor`."
         )
+    await in_engine(succeeded, "backup")
     return f"{made.path.name}: {made.bytes / 1000:.0f} kB, {tried.words}"
 
 

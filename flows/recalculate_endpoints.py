@@ -20,6 +20,7 @@ from neotorch.domain.statistics import Interval
 from neotorch.engine import Recalculation, crash_point, current_engine
 from neotorch.orchestration import names
 from neotorch.orchestration.dispatcher import in_engine
+from neotorch.orchestration.successes import succeeded
 from neotorch.rules.endpoints import TrialResult
 from neotorch.rules.trial import displayed
 
@@ -32,6 +33,7 @@ async def recalculate_endpoints(trigger: Literal["event", "nightly", "rebuild"] 
     crash_point("recalculated")
     await publish(quote(found))  # type: ignore[call-overload]  # a quoted value is unquoted by Prefect
     await tell_all()
+    await in_engine(succeeded, "recalculation")
     if found.changed:
         await show(quote(found))  # type: ignore[call-overload]  # as above
     return Completed(message=_words(found))

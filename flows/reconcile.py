@@ -17,8 +17,10 @@ from neotorch.engine import crash_point, current_engine
 from neotorch.orchestration import names, sleep
 from neotorch.orchestration.dispatcher import in_engine
 from neotorch.orchestration.reconciler import Outcome, Reconciler, now, until_settled
+from neotorch.orchestration.successes import succeeded
+from neotorch.orchestration.turns import turn
 from neotorch.orchestration.verdicts import Surroundings
-from neotorch.orchestration.wakers import catch_up, known_journeys, tidy, waker
+from neotorch.orchestration.wakers import catch_up, known_journeys, tidy, waker, with_orphans
 from neotorch.orchestration.worker import NeotorchWorker
 
 
@@ -28,18 +30,20 @@ async def reconcile(at_start: bool = False) -> Any:
     engine = await in_engine(current_engine)
     client, run = sleep.this_run()
     journeys = await known_journeys(client, engine.study.id)
-    reconciler = Reconciler(engine, journeys, waker(client), surroundings)
+    reconciler = Reconciler(engine, journeys, waker(client), surroundings, with_orphans)
     crash_point("reconcile-started")
 
     @task(task_run_name="compare with the log", persist_result=False, cache_policy=NO_CACHE)
     async def look() -> Outcome:
-        return await reconciler.look()
+        async with turn(engine, f"reconcile/{engine.study.id}"):  # two at once would revive each other's journeys
+            return await reconciler.look()
 
     outcomes = await until_settled(look)
-    await tidy(client, run, surroundings())
+    await tidy(client, run, surroundings)
     await tell_all()  # a channel that was down, or a claim that a kill left behind: nothing else would come back to it
     if at_start:
         await catch_up(client, engine)
+    await in_engine(succeeded, "reconciliation")
     return Completed(message=" → ".join(o.words for o in outcomes))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -17,6 +18,8 @@ from neotorch.rules.departures import Deviation
 from neotorch.rules.notices import Delivery, Notice, next_retry
 from neotorch.rules.wording import drug_title
 from neotorch.store.log import EventConflict, EventLog
+
+journal = logging.getLogger("neotorch.notices")
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ class Effects:
         outcome = notifier.send(channel, message)
         crash_point("sent-not-recorded")
         now = self.clock()
+        keys = {"subject": self.subject, "effect": delivery.key, "attempt": delivery.attempt}
         if outcome.ok:
+            journal.info("sent by channel %s", delivery.channel, extra={**keys, "result": "sent"})
             self.log.append_new([e.sent(one, delivery, now) for e, one in parts], now=now)
             crash_point("effect-recorded")
             return f"sent to {delivery.role} by {delivery.channel}"
@@ -86,6 +91,8 @@ class Effects:
         if outcome.transient:
             retry = next_retry(delivery.attempt, delivery.notice.kind, now, in_doubt=outcome.in_doubt)
         error = (outcome.error or "not delivered")[:300]
+        keys["result"] = "retry" if retry else "undelivered"
+        journal.warning("not sent by channel %s: %s", delivery.channel, error, extra=keys)
         failed = [e.failed(one, error, now, retry, in_doubt=outcome.in_doubt) for e, one in parts]
         self.log.append_new(failed, now=now)
         again = f"; again at {retry:%Y-%m-%dT%H:%M:%SZ}" if retry else "; it stands on the worklist"

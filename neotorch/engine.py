@@ -169,13 +169,13 @@ class Engine:
         """Return all subject codes."""
         return self.log.subjects()
 
-    def subjects_since(self, seq: int) -> tuple[int, set[str], bool]:
-        """Return (newest position, subjects with events since `seq`, whether an endpoint may have changed)."""
+    def subjects_since(self, seq: int) -> tuple[int, set[str], int]:
+        """Return (newest position, subjects with events since `seq`, newest event that bears on an endpoint or 0)."""
         fresh = self.log.read(after=seq)
         moved = {r.event.subject for r in fresh if r.event.subject}
         sites = {site for site, at in self.versions().positions.items() if at > seq}
         moved |= {s for s in self.subjects() if self.state(s).site in sites} if sites else set()
-        bears = any(self.bears_on_endpoints(r.event) for r in fresh)
+        bears = max((r.seq for r in fresh if self.bears_on_endpoints(r.event)), default=0)
         return (fresh[-1].seq if fresh else seq), moved, bears
 
     def bears_on_endpoints(self, event: ev.AnyLogged) -> bool:

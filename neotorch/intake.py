@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from math import isfinite
 from typing import Any
 
@@ -14,6 +16,7 @@ from pydantic import ValidationError
 
 from neotorch.domain import events as ev
 from neotorch.domain.errors import BadInput
+from neotorch.rules.identifiers import looks_like
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_LINE = 256 * 1024
@@ -153,7 +156,13 @@ _UNION_NOISE = (
 )
 
 
+_CODE_LIKE = re.compile(r"[A-Za-z0-9_.:/+()-]{1,40}")
+
+
 def _short(value: object) -> str:
+    """Return what stands there for a message. A text that is no code may be anybody's name: it is not repeated."""
+    if isinstance(value, str) and value and (not _CODE_LIKE.fullmatch(value) or looks_like(value, date.max)):
+        return "what stands there"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from neotorch.domain.errors import NeotorchError
@@ -44,8 +53,8 @@ class Settings(BaseSettings):
 
     data_dir: Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())] = Path(".neotorch")
     """Holds the log, its head anchor, the outbox, and Prefect's own files."""
-    database_url: str | None = None
-    """SQLAlchemy URL of the event log; SQLite in the data folder if not set."""
+    database_url: str | None = Field(default=None, repr=False)
+    """SQLAlchemy URL of the event log; SQLite in the data folder if not set. It may hold a password."""
     study: str = "neotorch-breast03"
     study_version: str = "1.0"
     study_file: Path | None = None
@@ -64,6 +73,14 @@ class Settings(BaseSettings):
     work_pool: str = "neotorch"
     journeys_at_once: Annotated[int, Field(ge=1, le=16)] = 1
     """Journeys awake at the same time; on SQLite more than 1 or 2 is slower, not faster."""
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """Of the log lines on stderr; auto: text on a terminal, else JSON."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    metrics_port: Annotated[int | None, BeforeValidator(lambda v: None if v in ("none", "0", 0, "") else v)] = Field(
+        default=9420, ge=1, le=65535
+    )
+    """Port of /metrics, /health and /ready of `neotorch up`; none or 0: they are off."""
+    metrics_host: str = "127.0.0.1"
     backup_dir: Annotated[Path | None, AfterValidator(lambda p: p and p.expanduser().absolute())] = None
     """Where the nightly backup goes, best another machine's disk; the folder `backups` in the data folder if not set."""
     backups_kept: Annotated[int, Field(ge=1)] = 30

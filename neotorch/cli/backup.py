@@ -31,6 +31,7 @@ def backup(*, out: Path | None = None, keep: int | None = None, json: Json = Fal
     json: bool
         Print the result as JSON.
     """
+    from neotorch.observe import marks
     from neotorch.safekeeping import back_up, drill
 
     engine = Engine.open()
@@ -40,6 +41,8 @@ def backup(*, out: Path | None = None, keep: int | None = None, json: Json = Fal
         made = back_up(engine, out or engine.settings.backups, keep or engine.settings.backups_kept)
     with err.status("restoring it into an empty database, to see whether that can be done"):
         tried = drill(engine, made)
+    if not tried.problems:
+        marks.done(engine.settings.data_dir, "backup", engine.clock())
     if json:
         print_json({
             "file": str(made.path), "events": made.head.seq, "head": made.head.hash, "bytes": made.bytes,

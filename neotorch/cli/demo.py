@@ -115,6 +115,7 @@ def _settings(folder: Path, inbox: Inbox, port: int) -> Settings:
     return load_settings(
         data_dir=folder,
         prefect_port=port,
+        metrics_port=None,  # beside a real installation it must not want its port
         quiet_hours=False,  # who looks on at night wants to see the notices too
         channels=[
             channel("coordinator-mail", "coordinator", mail.url("coordinator@example.org"), "zh"),

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +28,9 @@ SQLITE = (3, 35, 0)
 DISK_MIN_BYTES = 200 * 1024**2
 CLOCK_EARLIEST = datetime.fromisoformat("2025-01-01T00:00:00+00:00")
 """No machine of this software can truly have an earlier time; its clock has not been set."""
+
+CLOCK_TOLERANCE = timedelta(minutes=1)
+"""So far the clocks of recorders on several machines may be apart."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +143,12 @@ def _journal_mode(file: Path) -> str:
     return mode
 
 
-def clock(now: datetime) -> Check:
-    """Whether the machine's clock has been set at all. `now` is an aware instant."""
+def clock(now: datetime, newest: datetime | None = None) -> Check:
+    """Whether the machine's clock has been set at all, and not back since the newest event. Both are aware instants."""
+    if newest and newest - now > CLOCK_TOLERANCE:
+        seconds = f"{(newest - now).total_seconds():.0f}"
+        todo = "set the clock, best by NTP; docs/operating.md says what was recorded meanwhile and what to do about it"
+        return Check("clock", False, f"{now.isoformat(timespec='seconds')}, {seconds} s before the newest event", todo)
     ok = now > CLOCK_EARLIEST
     return Check("clock", ok, now.isoformat(timespec="seconds"), "" if ok else "set the clock, best by NTP")
 
@@ -157,9 +164,11 @@ def time_zone(name: str) -> Check:
     return Check(f"time zone {name}", True, "known")
 
 
-def port_free(host: str, port: int, setting: str = "NEOTORCH_PREFECT_PORT") -> Check:
-    """Whether the port can be opened; 0 stands for any."""
+def port_free(host: str, port: int, setting: str = "NEOTORCH_PREFECT_PORT", ours: Collection[int] = ()) -> Check:
+    """Whether the port can be opened, or is one of `ours` that a running `neotorch up` listens at; 0 stands for any."""
     name = f"port {port or 'any'}"
+    if port in ours:
+        return Check(name, True, f"{host}:{port} is in use by neotorch up itself")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -221,14 +230,16 @@ def working_days(sites: list[Site], until: Callable[[str], date | None]) -> Chec
     return Check("working days", True, " ".join(lines) or "published as far as visits are planned")
 
 
-def machine(data_dir: Path, zones: Collection[str], host: str, port: int, now: datetime) -> Iterator[Check]:
-    """Everything but the channels, in the order in which a fault would hide the next."""
+def machine(
+    data_dir: Path, zones: Collection[str], ports: Iterable[Check], now: datetime, newest: datetime | None = None
+) -> Iterator[Check]:
+    """Everything but the channels, in the order in which a fault would hide the next. `newest`: of the log's events."""
     yield python_version()
     yield from packages()
     yield data_folder(data_dir)
     yield disk_space(data_dir)
     yield sqlite(data_dir)
-    yield clock(now)
+    yield clock(now, newest)
     for zone in dict.fromkeys(zones):
         yield time_zone(zone)
-    yield port_free(host, port)
+    yield from ports

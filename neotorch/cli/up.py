@@ -24,9 +24,11 @@ def up(*, worker: Literal["neotorch", "process"] = "neotorch", port: int | None 
     port: int
         Port of the Prefect server, in place of NEOTORCH_PREFECT_PORT; 0: any free one.
     """
+    from neotorch.observe.logs import configure
     from neotorch.orchestration.up import up as run
 
     settings = load_settings() if port is None else load_settings(prefect_port=port)
+    configure(settings.log_format, settings.log_level)
     load_study(settings)  # a bad study file is said before a server is started
     with steps() as progress:
 
@@ -34,6 +36,11 @@ def up(*, worker: Literal["neotorch", "process"] = "neotorch", port: int | None 
             progress.stop()
             out.print(f"neotorch is up on {settings.data_dir}", highlight=False)
             out.print(f"  Prefect UI  {running.ui}\n  journeys    {running.reconciled}", highlight=False)
+            out.print(
+                f"  health      {running.watch}/ready, {running.watch}/metrics"
+                if running.watch
+                else "  health      off"
+            )
             out.print("  End it with Ctrl-C.")
 
         asyncio.run(run(settings, on_ready=ready, on_progress=Bars(progress), worker=worker))

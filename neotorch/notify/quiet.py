@@ -87,6 +87,7 @@ _KNOWN = (
     (re.compile(r"certificate verify failed|CERTIFICATE_VERIFY_FAILED"), "the server's certificate is not trusted"),
     (re.compile(r"WRONG_VERSION_NUMBER|STARTTLS extension not supported|SSLError|_ssl\.c"),
      "no TLS connection could be made"),
+    (re.compile(r"AUTH extension not supported"), "the mail server takes no sign-in on such a connection"),
     (re.compile(r"Network is unreachable|No route to host"), "the network is unreachable"),
 )  # fmt: skip
 _TOO_FAR = re.compile(r'Sending email to ".*" failed|Read timed out|Connection aborted|RemoteDisconnected', re.DOTALL)

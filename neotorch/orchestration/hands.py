@@ -14,13 +14,17 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Self, TypeVar
 
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import State
+from prefect.states import Scheduled
 
 from neotorch.engine import Engine, current_engine
+from neotorch.observe import logs
 from neotorch.orchestration import reconciler
-from neotorch.orchestration.deploy import deploy
 from neotorch.orchestration.dispatcher import follow_for_others
 from neotorch.orchestration.names import RECONCILIATION
-from neotorch.orchestration.runs import Journeys
+from neotorch.orchestration.neighbours import worker_name
+from neotorch.orchestration.runs import ABANDONED, Journeys
+from neotorch.orchestration.turns import deploy_for
 from neotorch.orchestration.verdicts import Surroundings
 from neotorch.orchestration.wakers import catch_up, waker
 from neotorch.orchestration.worker import NeotorchWorker
@@ -44,7 +48,7 @@ class Hands:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="neotorch-worker", daemon=True)
-        self._worker: NeotorchWorker | None = None
+        self.worker: NeotorchWorker | None = None
 
     async def __aenter__(self) -> Self:
         """Start the thread; returns when journeys are woken."""
@@ -74,7 +78,7 @@ class Hands:
 
         reconciler.progress_listeners.append(tell)
         try:
-            return await self._there(self._by_flow() if self._worker else self._by_hand())
+            return await self._there(self._by_flow() if self.worker else self._by_hand())
         finally:
             reconciler.progress_listeners.remove(tell)
 
@@ -93,10 +97,10 @@ class Hands:
             self._ready.set()
 
     async def _main(self) -> None:
+        logs.take_over()  # Prefect, imported by now, has put handlers of its own in place
         engine = current_engine()
         async with get_client() as client:
-            zone = engine.study.sites[0].time_zone
-            await deploy(client, pool=self.pool, pool_type=self.worker_type, time_zone=zone)
+            await deploy_for(engine, client, self.pool, self.worker_type)  # the worker needs its pool
             work = asyncio.ensure_future(self._work(client, engine))
             stopped = asyncio.ensure_future(self._stop.wait())
             await self._until_ready(work)
@@ -112,29 +116,30 @@ class Hands:
     def _work(self, client: PrefectClient, engine: Engine) -> Awaitable[None]:
         if self.worker_type != "neotorch":
             return follow_for_others(client, engine)
-        self._worker = NeotorchWorker(
+        self.worker = NeotorchWorker(
             work_pool_name=self.pool,
-            name="neotorch",
+            name=worker_name(self.settings.data_dir),
             create_pool_if_not_found=False,
             lanes=self.settings.journeys_at_once,
         )
-        self._worker.alone = self.alone
-        return self._worker.start(printer=lambda *_: None)
+        self.worker.alone = self.alone
+        return self.worker.start(printer=lambda *_: None)
 
     async def _until_ready(self, work: asyncio.Future[None]) -> None:
-        while self._worker and not (self._worker.is_setup and self._worker.dispatcher):
+        while self.worker and not (self.worker.is_setup and self.worker.dispatcher):
             if work.done():
                 work.result()
             await asyncio.sleep(0.02)
 
     async def _by_flow(self) -> str:
-        assert self._worker
-        client = self._worker.client
+        assert self.worker
+        client = self.worker.client
         deployment = await client.read_deployment_by_name(f"{RECONCILIATION}/{RECONCILIATION}")
+        later: State[Any] = Scheduled(scheduled_time=reconciler.now() + ABANDONED)  # no other worker's poll takes it
         run = await client.create_flow_run_from_deployment(
-            deployment.id, parameters={"at_start": True}, name="reconcile at start"
+            deployment.id, parameters={"at_start": True}, name="reconcile at start", state=later
         )
-        await self._worker.run_beside(run)
+        await self.worker.run_beside(run)
         state = (await client.read_flow_run(run.id)).state
         if state is not None and not state.is_completed():  # e.g. a busy server; the journeys must not wait for it
             log.warning("the reconciliation at start failed, once more: %s", str(state.message).splitlines()[0])

@@ -126,10 +126,11 @@ async def wake_elsewhere(client: PrefectClient, run: FlowRun) -> bool:
     return True
 
 
-async def request_recalculation(client: PrefectClient, study: str, position: int) -> FlowRun:
-    """Return the run that recalculates what the log holds up to `position`; it is made only once."""
+async def request_recalculation(client: PrefectClient, study: str, position: int) -> FlowRun | None:
+    """Return the run that recalculates what the log holds up to `position`; None if somebody has it or has had it."""
     deployment = await client.read_deployment_by_name(f"{RECALCULATION}/{RECALCULATION}")
-    return await client.create_flow_run_from_deployment(
+    run = await client.create_flow_run_from_deployment(
         deployment.id, parameters={"trigger": "event"}, name=f"endpoints up to event {position}",
         idempotency_key=recalculation_key(study, position),
     )  # fmt: skip
+    return None if run.state_type in {StateType.PENDING, StateType.RUNNING, StateType.COMPLETED} else run

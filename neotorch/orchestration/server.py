@@ -26,6 +26,7 @@ START_SECONDS = 180.0
 STOP_SECONDS = 10.0
 MANY_ENDS, AGAIN_SECONDS = 4, 300.0
 """A server that ends by itself more often than this, within this time, is not started again."""
+LOG_MAX_BYTES = 10 * 1024**2
 DATABASE_VARIABLES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 
 log = logging.getLogger("neotorch.server")
@@ -97,8 +98,10 @@ class PrefectServer:
             await self._start()
 
     async def _start(self) -> None:
-        settings = dict(os.environ)
+        # The server needs none of our settings, which hold passwords of channels and of the database.
+        settings = {k: v for k, v in os.environ.items() if not k.startswith("NEOTORCH_")}
         environment.prepare(self.home, self.api, settings)
+        _turn_over(self.log)
         with self.log.open("ab") as output:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "neotorch.orchestration.serve", self.host, str(self.port)],
@@ -152,6 +155,12 @@ def healthy(api: str) -> bool:
             return bool(answer.status == 200 and answer.read().strip() == b"true")
     except (urllib.error.URLError, OSError, ValueError):
         return False
+
+
+def _turn_over(log: Path) -> None:
+    """Begin a new file at a start where the old one has grown large; the one before it is kept."""
+    if log.exists() and log.stat().st_size > LOG_MAX_BYTES:
+        log.replace(log.with_name(f"{log.name}.1"))
 
 
 # ── a database that has been migrated already ─────────────────────────────────────────────────────────────────────────

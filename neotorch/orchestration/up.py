@@ -8,29 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import importlib
 import inspect
 import json
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from neotorch.domain.errors import NeotorchError
-from neotorch.orchestration import environment
+from neotorch.observe.serve import Watch
+from neotorch.orchestration import environment, presence
+from neotorch.orchestration.presence import AlreadyUp, Presence
 from neotorch.orchestration.server import PrefectServer, choose_port
+from neotorch.orchestration.vitals import Vitals
 from neotorch.settings import Settings
 
+__all__ = ["AlreadyUp", "Running", "up"]
+
+log = logging.getLogger("neotorch.orchestration")
 WorkerType = Literal["neotorch", "process"]
 Progress = Callable[[str, int, int], None]
 """(what, done, all): how far the start has come."""
-
-
-class AlreadyUp(NeotorchError):
-    """Another process runs this data folder."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Running:
     """What the first reconciliation found, in words."""
     pool: str
     """Work pool that the runs come from."""
+    watch: str = ""
+    """Where /metrics, /health and /ready are; empty if they are off."""
 
 
 async def up(
@@ -52,17 +54,22 @@ async def up(
 ) -> None:  # fmt: skip
     """Run until `stop` is set, or SIGINT or SIGTERM comes. Raises AlreadyUp, PortInUse, ServerError."""
     stop = stop or asyncio.Event()
-    with _lock(settings.data_dir), _signals(stop):
+    vitals = Vitals(settings)
+    with presence.hold(settings.data_dir), _signals(stop), _watch(settings, vitals) as watch:
+        here = Presence(os.getpid(), watch=watch, worker=worker)
+        presence.tell(settings.data_dir, here)
         async with _server(settings, on_progress) as (api, own):
+            vitals.api = api
+            presence.tell(settings.data_dir, replace(here, api=api, own_server=own is not None))
             from neotorch.orchestration.hands import Hands  # imports Prefect, for which all is set now
 
             on_progress("worker", 0, 1)
             # A log in SQLite cannot be shared with workers elsewhere, and here the folder is ours alone.
             alone = worker == "neotorch" and (own is not None or settings.log_url.startswith("sqlite"))
             async with Hands(settings, worker, alone=alone) as hands:
-                ready = Running(
-                    api, api.removesuffix("/api"), own is not None, await hands.first_look(on_progress), hands.pool
-                )
+                vitals.hands = hands
+                found = await hands.first_look(on_progress)
+                ready = Running(api, api.removesuffix("/api"), own is not None, found, hands.pool, watch)
                 called = on_ready(ready)
                 if inspect.isawaitable(called):
                     await called
@@ -80,6 +87,24 @@ async def _first(*waits: Awaitable[object]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _watch(settings: Settings, vitals: Vitals) -> Iterator[str]:
+    """Answer for metrics and health. A port in use is said, and nothing else hangs on it."""
+    if settings.metrics_port is None:
+        yield ""
+        return
+    host, port = settings.metrics_host, settings.metrics_port
+    try:
+        watch = Watch(host, port, vitals.signs, vitals.metrics)
+    except OSError as error:
+        todo = "set NEOTORCH_METRICS_PORT to another port, or to none"
+        log.warning("no metrics and no health pages: %s:%s cannot be had (%s); %s", host, port, error.strerror, todo)
+        yield ""
+        return
+    with watch:
+        yield watch.address
 
 
 @contextlib.asynccontextmanager
@@ -106,25 +131,6 @@ def export(settings: Settings) -> None:
     channels = [c.model_dump(mode="json") | {"url": c.url.get_secret_value()} for c in settings.channels]
     os.environ.update({f"NEOTORCH_{name.upper()}": str(value) for name, value in values.items()})
     os.environ["NEOTORCH_CHANNELS"] = json.dumps(channels)
-
-
-@contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Hold the data folder for this process; the system lets go of it when the process ends, however it does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "up.lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise AlreadyUp(
-                f"neotorch is up already on this folder (process {file.read().strip() or 'unknown'})", str(folder),
-                "End that one, or set NEOTORCH_DATA_DIR to another folder.",
-            ) from None  # fmt: skip
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 @contextlib.contextmanager

@@ -31,11 +31,19 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is known besides the runs: the instant, which runs this process has awake, and whether it is the only worker."""
+    """What is known besides the runs: the instant, which runs this process has awake, whether it is the only worker.
+
+    `orphans`: ids of runs whose worker is known to be gone.
+    """
 
     now: datetime
     awake: Collection[UUID] = ()
     alone: bool = False
+    orphans: Collection[str] = ()
+
+    def abandoned(self, run: FlowRun) -> bool:
+        """Whether a run that says it is awake is known not to be."""
+        return run.id not in self.awake and (self.alone or str(run.id) in self.orphans)
 
 
 def judge(plan: Plan, runs: Sequence[FlowRun], key: str, around: Surroundings) -> Verdict:
@@ -64,7 +72,7 @@ def _own(plan: Plan, run: FlowRun, around: Surroundings) -> tuple[Literal["leave
             return _asleep(plan, run, around.now)
         case StateType.PENDING | StateType.RUNNING | StateType.CANCELLING:
             since = around.now - run.state.timestamp if run.state else STUCK_AFTER
-            if around.alone or since >= STUCK_AFTER:
+            if around.abandoned(run) or since >= STUCK_AFTER:
                 return "revive", f"{run.state_name} since {since}, and no worker has it"
             return "leave", f"{run.state_name} since {since}"
         case StateType.COMPLETED if plan.done and not plan.steps:

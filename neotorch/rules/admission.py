@@ -16,6 +16,7 @@ from neotorch.domain.history import history_problems
 from neotorch.domain.state import PatientState
 from neotorch.domain.study import Item, Study
 from neotorch.rules.desk import PLANS_AHEAD, Refusal, desk_refusals
+from neotorch.rules.identifiers import identifying
 from neotorch.rules.manual import manual_refusals
 
 LATE_TRUTH = (ev.Death, ev.Consent, ev.Enrolment, ev.Eligibility, ev.Withdrawal, ev.LostToFollowUp, ev.Retraction)
@@ -46,6 +47,7 @@ def admit(fact: ev.AnyFact, state: PatientState, study: Study, today: date) -> t
 
 
 def _identity(fact: ev.AnyFact, state: PatientState, study: Study) -> Iterator[Refusal]:
+    yield from identifying(fact)
     if fact.id.startswith(ev.ENGINE_ID):
         yield Refusal("id", f"ids that begin with {ev.ENGINE_ID!r} are the engine's own", "give it another id")
     if fact.study != study.id:

@@ -11,6 +11,7 @@ from neotorch.domain import events as ev
 from neotorch.domain.study import Study
 from neotorch.domain.study_file import number
 from neotorch.rules.desk import PLANS_AHEAD, Refusal
+from neotorch.rules.identifiers import identifying
 
 LONGEST_ABSENCE = timedelta(days=400)
 
@@ -29,6 +30,7 @@ def admit_trial(
 def _common(fact: ev.AnyTrialFact, earlier: Iterable[ev.AnyTrialFact], study: Study) -> Iterator[Refusal]:
     if fact.id.startswith(ev.ENGINE_ID):
         yield Refusal("id", f"ids that begin with {ev.ENGINE_ID!r} are the engine's own", "give it another id")
+    yield from identifying(fact)
     if fact.study != study.id:
         yield Refusal("study", f"{fact.study!r} is not the study {study.id!r} of this log", f"write {study.id}")
     if fact.corrects is None:

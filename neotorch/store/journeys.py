@@ -33,6 +33,20 @@ class JourneyCache:
             row = connection.execute(_SEEN, {"study": self._study, "subject": subject}).first()
         return (row.flow_run_id, row.seen) if row else (None, 0)
 
+    def probe(self) -> None:
+        """Write, and take it back; LogUnavailable says why the database takes no writing, after a wait of 2 s at most."""
+        values = {"study": self._study, "subject": "PROBE", "flow_run_id": None, "seen": 0}
+        sqlite = self._engine.dialect.name == "sqlite"
+        with connect.reading(self._engine) as connection:
+            patience = "PRAGMA busy_timeout=2000" if sqlite else "SET LOCAL lock_timeout = 2000"
+            connection.exec_driver_sql(patience)
+            try:
+                connection.execute(self._mark, values)
+            finally:
+                connection.rollback()
+                if sqlite:
+                    connection.exec_driver_sql(f"PRAGMA busy_timeout={connect.BUSY_TIMEOUT_MS}")
+
     def mark(self, subject: str, flow_run_id: str | None, seen: int) -> None:
         """Set both values; the last one to write wins."""
         values = {"study": self._study, "subject": subject, "flow_run_id": flow_run_id, "seen": seen}

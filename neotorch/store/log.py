@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -223,6 +223,25 @@ class EventLog:
     def mark_seen(self, subject: str, flow_run_id: str | None, seen: int) -> None:
         """Note how far a subject's journey has come. May be forgotten at any time."""
         self._journeys.mark(subject, flow_run_id, seen)
+
+    def take_turn(self, name: str) -> Callable[[], None] | None:
+        """Take what only one process may do at a time; returns what gives it back, or None while another has it."""
+        return connect.take_turn(self.engine, name)
+
+    def witness(self) -> None:
+        """Note the head in this process's head file, whoever wrote it: each machine then vouches for the whole log."""
+        if self._anchor is None:
+            return
+        with connect.reading(self.engine) as connection:
+            row = connection.execute(_AT_HEAD, {"study": self.study}).first()
+        if row is not None:
+            self._anchor.write([Row(*row)])
+
+    def probe(self) -> None:
+        """See whether an event could be recorded now, without recording one; LogUnavailable says why not."""
+        self._journeys.probe()
+        if self._anchor:
+            self._anchor.open()
 
     def close(self) -> None:
         """Let go of connections and files; the object opens them again if it is used once more."""

@@ -135,7 +135,7 @@ class House:
         shared = {"PREFECT_API_URL": self._shared.api} if self._shared else {}
         return shared | {
             "NEOTORCH_DATA_DIR": str(self.folder), "NEOTORCH_CHANNELS": json.dumps(channels), "NEOTORCH_PREFECT_PORT": "0",
-            "NEOTORCH_QUIET_HOURS": "false",
+            "NEOTORCH_QUIET_HOURS": "false", "NEOTORCH_METRICS_PORT": "none",
         }  # fmt: skip
 
     def crash_at(self, point: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import logging
 
+import httpx
+import pytest
 from prefect.flow_engine import run_flow_async, run_flow_sync
 from prefect.workers.base import BaseWorker
 from prefect.workers.process import ProcessWorker
@@ -39,6 +41,29 @@ def test_prefect_knows_the_worker_type_by_its_entry_point() -> None:
     """`prefect worker start --type neotorch` finds the worker, as it finds its own."""
     assert BaseWorker.get_worker_class_from_type("neotorch") is NeotorchWorker
     assert BaseWorker.get_worker_class_from_type("process") is ProcessWorker
+
+
+def test_a_wake_costs_five_requests(world: World, subject: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wake that changes nothing on its page: take it, run it, read it, put it to sleep; one more for its story."""
+    world.patient(subject)
+    world.tell(world.contact(subject))
+    run = world.asleep(subject)
+    calls: list[str] = []
+    transport = world.worker.client._client._transport
+    send = transport.handle_async_request
+
+    async def counted(request: httpx.Request) -> httpx.Response:
+        answer: httpx.Response = await send(request)
+        if str(run.id) in request.url.path or str(run.id).encode() in request.content:
+            calls.append(f"{request.method} {request.url.path.rpartition('/')[2]}".replace(str(run.id), "run"))
+        return answer
+
+    monkeypatch.setattr(transport, "handle_async_request", counted)
+    world.tell(world.contact(subject))
+    world.asleep(subject)
+    asleep = ["POST set_state", "POST set_state", "GET run", "POST ", "POST set_state"]
+    assert calls[: len(asleep)] == asleep
+    assert calls[len(asleep) :] in ([], ["GET run"]), "a second look of the dispatcher at most"
 
 
 def test_going_to_sleep_is_not_logged_as_an_error(world: World, subject: str) -> None:

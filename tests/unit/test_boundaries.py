@@ -154,7 +154,7 @@ def test_toxicity_that_counts_asks_for_a_recalculation_at_once(trial: Trial) -> 
     def bears() -> bool:
         nonlocal seq
         seq, _, found = trial.engine.subjects_since(seq)
-        return found
+        return bool(found)
 
     trial.tell(fact("adverse_event", day(100), id="a1", term="rash", grade=3))
     assert not bears()

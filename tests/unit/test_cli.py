@@ -197,8 +197,8 @@ def test_a_wrong_setting_is_exit_code_2_in_words(
 
 
 def test_text_in_data_is_never_read_as_markup(run: Run, tmp_path: Path) -> None:
-    """Square brackets in a value are shown as they are, not taken for colours."""
-    (tmp_path / "x.jsonl").write_text('{"type": "[bold red]x[/nope]", "subject": "NT-001"}')
+    """Square brackets in a name are shown as they are, not taken for colours."""
+    (tmp_path / "x.jsonl").write_text('{"type": "contact", "[bold red]x[/nope]": 1, "subject": "NT-001"}')
     code, out, _ = run("record", "x.jsonl")
     assert code == 2
     assert "[bold red]x[/nope]" in "".join(out.split("\n")).replace("│", "")

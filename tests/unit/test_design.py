@@ -90,6 +90,12 @@ def test_no_other_two_stage_design_is_better(p0: float, p1: float, alpha: float,
         assert design.power == pytest.approx(reject(*numbers, p1))
 
 
+def test_a_design_for_certain_success_is_refused() -> None:
+    """A true share of one is no hypothesis: every patient would have to respond."""
+    with pytest.raises(ValueError, match="p1"):
+        single_stage(0.2, 1.0, 0.05, 0.8)
+
+
 def test_operating_characteristics() -> None:
     """What a design does at any true share is the binomial tail; none is needed, or more than there are: certain."""
     assert operating(40, 8, 0.10) == pytest.approx(at_least(8, 40, 0.10), abs=1e-14)

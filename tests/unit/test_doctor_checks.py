@@ -16,7 +16,7 @@ NOW = datetime(2026, 3, 4, tzinfo=UTC)
 
 def test_a_sound_machine_passes(tmp_path: Path) -> None:
     """Where the tests run nothing is amiss, and what is well needs no advice."""
-    checks = list(doctor.machine(tmp_path / "data", ["Europe/Berlin"], "127.0.0.1", 0, NOW))
+    checks = list(doctor.machine(tmp_path / "data", ["Europe/Berlin"], [doctor.port_free("127.0.0.1", 0)], NOW))
     names = {c.name for c in checks}
     assert {
         "python",
@@ -59,7 +59,7 @@ def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_checks_leave_nothing_behind(tmp_path: Path) -> None:
     """Looking does not change the data folder."""
-    list(doctor.machine(tmp_path, [], "127.0.0.1", 0, NOW))
+    list(doctor.machine(tmp_path, [], [], NOW))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -127,3 +127,5 @@ def test_last_known_alive() -> None:
                                 [500, "death", {}]]})  # fmt: skip
     assert last_known_alive(known, ALIVE) == day(300)
     assert last_known_alive([], ALIVE) is None
+    said = {"visit": "FU3", "form": "SURVIVAL", "items": {"ALIVE": True}}
+    assert last_known_alive([*known, *facts_of({"facts": [[600, "form_received", said]]})], ALIVE) == day(600)

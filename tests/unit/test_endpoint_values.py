@@ -55,7 +55,8 @@ def values(case: dict[str, Any]) -> dict[str, Value]:
 def test_values(case: dict[str, Any]) -> None:
     """The value is the one that the definition gives, with its figure and its reason."""
     found = values(case)
-    assert {code: found[code].text for code in case["values"]} == case["values"]
+    expected = case.get("values", {})
+    assert {code: found[code].text for code in expected} == expected
     for code, number in case.get("number", {}).items():
         assert found[code].number == pytest.approx(number)
     for code, words in case.get("says", {}).items():

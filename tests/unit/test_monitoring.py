@@ -19,13 +19,6 @@ CASES: dict[str, list[dict[str, Any]]] = yaml.safe_load(
 )
 
 
-@pytest.fixture(autouse=True)
-def _afresh() -> None:
-    """A boundary is worked out anew in each test, not looked up."""
-    for kept in (toxicity_boundary, statistics.clopper_pearson):
-        kept.cache_clear()
-
-
 def success(value: Any) -> Any:
     """A pair comes from YAML as a list."""
     return tuple(value) if isinstance(value, list) else value
@@ -100,6 +93,7 @@ def test_futility_boundary(case: dict[str, Any]) -> None:
             hopeless = posterior(x, n, *case["prior"]).above(case["p"]) < case["threshold"]
             assert found.crossed(x, n) == hopeless == (at is not None and x <= at)
     assert not found.crossed(0, max(case["looks"]) + 1)
+    assert (found.prior_a, found.prior_b, found.p, found.threshold) == (*case["prior"], case["p"], case["threshold"])
     assert "Thall" in found.method
 
 
@@ -131,6 +125,15 @@ def test_predictive_probability_by_counting(x: int, n: int, n_max: int, needed: 
     assert sum(chances) == 1
     expected = sum(chances[max(0, needed - x) :], Fraction(0))
     assert predictive_probability(x, n, n_max, needed).probability == pytest.approx(float(expected), abs=1e-12)
+
+
+def test_a_toxicity_that_never_or_always_comes() -> None:
+    """Without toxicity no trial stops, with nothing else every trial does; a share above one is refused."""
+    found = toxicity_boundary(20, 0.2, 0.05)
+    assert (found.stopping(0), found.stopping(1)) == (0, pytest.approx(1))
+    assert not found.crossed(0, 0)
+    with pytest.raises(ValueError, match=r"1\.5 is not a probability"):
+        found.stopping(1.5)
 
 
 @pytest.mark.parametrize("case", CASES["refused"], ids=lambda c: c["why"])

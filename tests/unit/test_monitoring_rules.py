@@ -11,11 +11,13 @@ from math import comb
 import pytest
 
 from neotorch.domain.analysis_plan import Design
+from neotorch.domain.events import AdverseEvent
 from neotorch.rules.endpoints import Member, member
 from neotorch.rules.endpoints.designs import DesignStatus, designs, status
 from neotorch.rules.endpoints.evaluable import Observation
 from neotorch.rules.endpoints.monitoring import Monitor, crossings, monitors
-from tests.support import START, consent, cycle, day, state_of, study
+from neotorch.rules.endpoints.toxicity import counts_by
+from tests.support import START, consent, cycle, day, fact, state_of, study
 
 RULE = "toxicity.g3.immune"
 SUBJECTS = [f"NT-{n:03d}" for n in range(1, 200)]
@@ -86,6 +88,48 @@ def test_a_look_says_why() -> None:
     for part in ("0 of 10 responded", "stops at 0 or fewer", "NT-001, NT-002", "Beta(0.15, 0.85)", "Thall and Simon",
                  "NT-010.PATH"):  # fmt: skip
         assert part in words
+
+
+def test_why_in_full() -> None:
+    """The whole reason: numbers, limit, probabilities, parameters, patients; without what the rule does not know."""
+    found = rule(people([False] * 10), "futility.pcr")
+    why = found.because(found.looks[-1], "1.0")
+    futile = found.looks[-1]
+    assert why.detail == (
+        f"0 of 10 responded, stops at 0 or fewer, P(share > p0) {futile.posterior:.4f}; "
+        f"{found.parameters}; patients {', '.join(SUBJECTS[:10])}"
+    )
+    assert (why.rule, why.study_version) == (f"futility.pcr ({found.rule.source})", "1.0")
+    toxic = rule(people([True] * 3, RULE), RULE)
+    assert toxic.because(toxic.looks[-1], "1.0").detail == (
+        f"3 of 3 with the toxicity, stops at 3 or more; {toxic.parameters}; patients NT-001, NT-002, NT-003"
+    )
+    ahead = rule(people([True] * 50), "prediction.pcr")
+    assert ahead.because(ahead.looks[0], "1.0").detail.startswith("1 of 1 responded, P(")
+    assert ", stops" not in ahead.because(ahead.looks[0], "1.0").detail
+    assert "P(success)" not in ahead.because(ahead.looks[49], "1.0").detail
+
+
+@pytest.mark.parametrize(
+    ("grade", "immune", "related", "counts"),
+    [
+        (3, True, True, True),
+        (2, True, True, False),
+        (3, False, True, False),
+        (3, True, False, False),
+        (5, True, True, True),
+    ],
+)
+def test_which_adverse_events_a_rule_counts(grade: int, immune: bool, related: bool, counts: bool) -> None:
+    """Its grade or worse; immune-related where the rule asks for it; related to a drug where it asks for that."""
+    asked = next(r for r in study().endpoints.monitoring.toxicity if r.grade == 3)
+    strict = asked.model_copy(update={"immune_related": True, "related": True})
+    drugs = ["benmelstobart"] if related else []
+    told = fact("adverse_event", day(9), term="RASH", grade=grade, immune_related=immune, related_to=drugs)
+    assert isinstance(told, AdverseEvent)
+    assert counts_by(strict, told) is counts
+    lenient = asked.model_copy(update={"immune_related": False, "related": False})
+    assert counts_by(lenient, told) is (grade >= 3)
 
 
 @pytest.mark.parametrize("order", permutations(range(4)))

@@ -46,7 +46,7 @@ def best_response(state: PatientState, cut: date) -> BestResponse:
         scan = by_id[seen.event_id]
         if scan.response == "BASELINE" or seen.on <= state.first_dose:
             continue
-        response, reason = (seen.response, seen.reason) if seen.response != "NE" else _reported(scan)
+        response, reason = (seen.response, seen.reason) if seen.response != "NE" else _reported(scan.response)
         found.append(BestResponse(response, seen.on, reason, (scan.id,), seen.from_baseline_pct))
         if response == "PD":
             break
@@ -57,8 +57,7 @@ def best_response(state: PatientState, cut: date) -> BestResponse:
     return BestResponse(best.response, best.on, best.reason, best.event_ids, min(changes, default=None))
 
 
-def _reported(scan: ev.Imaging) -> tuple[Response, str]:
-    told: Response = "NE" if scan.response == "BASELINE" else scan.response
+def _reported(told: Response) -> tuple[Response, str]:
     return told, f"{told} as the site reported it: there is no sum to derive it from"
 
 

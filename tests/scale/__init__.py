@@ -1,0 +1,1 @@
+"""The whole of compose.yaml, from plain processes, under kill -9."""
