@@ -33,7 +33,7 @@ test-servers: $(READY)
 test-others: $(READY)
 	@$(BIN)/python -m pytest $(filter-out tests/flows tests/crash tests/browser tests/scale tests/cases tests/ledger tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
-prove: $(READY)  ## the long forms of all tests that count a promise, and docs/promises.md from them (hours; ARGS="seeds": that alone)
+prove: $(READY)  ## the long forms of all tests that count a promise, and docs/promises.md from them (hours; ARGS=--short: minutes; ARGS="seeds": that alone)
 	@$(BIN)/python -m tests.prove $(ARGS)
 
 lint: $(READY)  ## style, types and the layer rule

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 
 from neotorch.domain.calendar import local_date
 from neotorch.engine import Engine
@@ -40,9 +40,15 @@ def back_up(engine: Engine, folder: Path, keep: int) -> Backup:
         head = found.manifest.head
     old = sorted(folder.glob(f"{engine.study.id}-*{archive.ENDING}"))[:-keep]
     removed = tuple(one for one in old if one != path)
-    for one in removed:
+    for one in (*removed, *_left_behind(folder, engine.study.id)):
         one.unlink(missing_ok=True)
     return Backup(path, head, path.stat().st_size, removed)
+
+
+def _left_behind(folder: Path, study: str) -> list[Path]:
+    """Return what killed backups have left behind; one that is being written is younger than a day."""
+    yesterday = time() - 86_400
+    return [part for part in folder.glob(f".{study}-*.part") if part.stat().st_mtime < yesterday]
 
 
 def put_back(engine: Engine, file: Path) -> tuple[archive.Manifest, archive.Restored]:

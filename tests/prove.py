@@ -1,6 +1,6 @@
 """`make prove`: the long forms of all tests that count a promise, and docs/promises.md with what they counted.
 
-python -m tests.prove [NAME ...]     all promises of tests/promises.yaml, or those named; only all of them write the page
+python -m tests.prove [--short] [NAME ...]     all promises of tests/promises.yaml, or those named; only all of them write the page
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.seeds.prove import SHORT
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "promises.md"
@@ -81,8 +83,10 @@ def _sum(several: Sequence[dict[str, Any]]) -> Counted:
     return Counted(sum(o["trials"] for o in several), sum(o["failures"] for o in several), figures)
 
 
-def page(asked: Iterable[Promise], found: Mapping[str, Counted], took_seconds: float) -> Iterator[str]:
-    """Yield docs/promises.md, line by line."""
+def page(
+    asked: Iterable[Promise], found: Mapping[str, Counted], took_seconds: float, form: str = "long"
+) -> Iterator[str]:
+    """Yield docs/promises.md, line by line; `form`: whether the long or the short forms were run."""
     yield "# Promises"
     yield ""
     yield "What the engine promises, how often that was put to the test, and what came of it. Written by `make prove`, which"
@@ -92,7 +96,8 @@ def page(asked: Iterable[Promise], found: Mapping[str, Counted], took_seconds: f
     yield "have shown itself with 95 % probability: that bound stands in the fourth column. It holds for faults of the kind that"
     yield "the trials provoke, on the machine below, and for nothing else."
     yield ""
-    yield f"Last run {datetime.now(UTC):%Y-%m-%d}, {took_seconds / 60:.0f} min; {machine()}."
+    when = f"{datetime.now(UTC):%Y-%m-%d}, {took_seconds / 60:.0f} min; {machine()}"
+    yield f"Below are the **{form}** forms, of {when}."
     for about, several in groupby(asked, key=lambda p: p.about):
         yield f"\n## {about}\n\n| promise | trials | failed | rate below | counted | test |\n| --- | ---: | ---: | ---: | --- | --- |"
         for one in several:
@@ -113,7 +118,8 @@ def machine() -> str:
 
 def main() -> int:
     """Run, print what was counted, write the page; 1 if any test failed or a promise was not counted."""
-    names = set(sys.argv[1:])
+    form = "short" if "--short" in sys.argv else "long"
+    names = {name for name in sys.argv[1:] if name != "--short"}
     known = promises()
     if unknown := names - {p.name for p in known}:
         print(f"no such promise: {', '.join(sorted(unknown))}; there are {', '.join(p.name for p in known)}")  # noqa: T201
@@ -123,7 +129,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="neotorch-prove-") as folder:
         counts = Path(folder) / "counts.jsonl"
         counts.touch()
-        failed = _run(asked, counts)
+        failed = _run(asked, counts, form)
         found = read(counts)
     missing = [p.name for p in asked if p.name not in found]
     for one in asked:
@@ -132,13 +138,15 @@ def main() -> int:
     if missing:
         print(f"not counted: {', '.join(missing)}")  # noqa: T201
     if not names and not missing:
-        PAGE.write_text("\n".join(page(asked, found, time.monotonic() - begun)) + "\n", encoding="utf-8")
+        PAGE.write_text("\n".join(page(asked, found, time.monotonic() - begun, form)) + "\n", encoding="utf-8")
     return 1 if failed or missing or any(c.failures for c in found.values()) else 0
 
 
-def _run(asked: Sequence[Promise], counts: Path) -> bool:
+def _run(asked: Sequence[Promise], counts: Path, form: str) -> bool:
     """Run the tests; whether any failed. The trials from seeds use all cores, so they come by themselves."""
-    settings = {**os.environ, "NEOTORCH_PROVE": "1", "NEOTORCH_PROOFS": str(counts)}
+    settings = {**os.environ, "NEOTORCH_PROVE": "1" if form == "long" else "", "NEOTORCH_PROOFS": str(counts)}
+    if form == "short":
+        settings.setdefault("NEOTORCH_SEEDS", str(SHORT))
     tests = list(dict.fromkeys(f"tests/{p.test}" for p in asked))
     seeds = [t for t in tests if t.startswith("tests/seeds/prove.py")]
     failed = False

@@ -20,7 +20,9 @@ class Model:
     received: Counter[str] = field(default_factory=Counter)
     """Delivery key -> how often its notice arrived."""
     doubtful: set[str] = field(default_factory=set)
-    """Keys of which it cannot be known whether they arrived, as the process died meanwhile, or the log was put back."""
+    """Keys of which it cannot be known whether they arrived, as the process died meanwhile."""
+    forgotten: set[str] = field(default_factory=set)
+    """Keys that had arrived when the log was put back to an earlier day."""
 
     def retracted(self, ident: str) -> bool:
         """Whether somebody took it back, and has not taken that back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from neotorch.domain.analysis_plan import Subgroup
 from neotorch.domain.sourced import Words
 from neotorch.domain.state import PatientState
 from neotorch.rules.endpoints.analysis import TrialAnalysis, analyse
+from neotorch.rules.endpoints.history import Moment, history
 from neotorch.rules.endpoints.patient import patient_values
 from neotorch.rules.endpoints.subgroups import belonging
 from neotorch.rules.readings import Readings
@@ -25,6 +27,7 @@ from tests.support import (
     cycle,
     day,
     fact,
+    learnt,
     pathology,
     screened,
     state_of,
@@ -97,10 +100,16 @@ def patients() -> list[PatientState]:
     return [state_of(facts, subject) for subject, facts in told.items()]
 
 
-@pytest.fixture(scope="module")
+@cache
+def everybody() -> list[PatientState]:
+    """The patients, folded once."""
+    return patients()
+
+
+@pytest.fixture
 def found() -> TrialAnalysis:
-    """The analysis, of the patients in no order."""
-    return analyse(reversed(patients()), study(), CUT)
+    """The analysis, of the patients in no order; made anew for each test, so that each is seen to rest on it."""
+    return analyse(reversed(everybody()), study(), CUT)
 
 
 def test_who_is_in_it(found: TrialAnalysis) -> None:
@@ -272,6 +281,31 @@ def test_each_value_says_all_that_stands_behind_it(state: PatientState) -> None:
         for v in patient_values(state, study(), CUT)
     }  # fmt: skip
     assert found == FULL[state.subject]
+
+
+def test_the_exposure_to_a_drug_names_its_cycles_and_its_own_dose_changes() -> None:
+    """What was changed about another drug is not behind it."""
+    changes = [
+        fact("dose_changed", day(28), id=drug, drug=drug, action="interrupted", cause="hypertension")
+        for drug in ("anlotinib", "benmelstobart")
+    ]
+    state = state_of([*screened(START), *course(2), *changes])
+    values = {v.code: [s.event_id for s in v.sources] for v in patient_values(state, study(), CUT)}
+    assert [i for i in values["rdi.anlotinib"] if ".C" not in i] == ["anlotinib"]
+    assert [i for i in values["rdi.benmelstobart"] if ".C" not in i] == ["benmelstobart"]
+
+
+def test_a_change_of_a_figure_carries_where_and_why_it_was_made() -> None:
+    """Log position, trigger, time and the events that moved it; a patient's own only when asked for by name."""
+    changes = [ev.EndpointChange(subject=None, field="pcr.full", old="1/3", new="2/3"),
+               ev.EndpointChange(subject="NT-001", field="pcr", old="pending", new="yes")]  # fmt: skip
+    row = learnt([ev.EndpointsRecalculated(
+        id="r1", study="neotorch-breast03", subject=None, occurred=day(200), trigger="event", log_seq=41,
+        result_digest="d", changes=changes, explained_by=["PATH"],
+    )])  # fmt: skip
+    (moment,) = history(row)
+    assert moment == Moment("pcr.full", "1/3", "2/3", row[0].recorded_at, 41, ("PATH",), "event")
+    assert [m.field for m in history(row, "NT-001/pcr")] == ["NT-001/pcr"]
 
 
 def test_who_had_a_recurrence_was_alive_that_day() -> None:

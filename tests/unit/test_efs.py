@@ -109,6 +109,7 @@ def test_what_contradicts_or_was_told_by_the_way_is_asked(case: dict[str, Any]) 
     for words in case.get("says", []):
         before, _, on = words.partition("day ")
         assert before + (str(day(int(on))) if on else "") in text
+    assert text.startswith(case.get("starts", ""))
     assert all(c.event_ids for c in found)
 
 

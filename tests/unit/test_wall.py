@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -104,6 +105,18 @@ def test_backups_are_kept_tried_and_forgotten(trial: Trial, tmp_path: Path) -> N
     assert (tried.head, tried.problems) == (made[-1].head, ())
     again = back_up(trial.engine, folder, 1)
     assert (again.path, again.removed) == (made[-1].path, (made[2].path,))
+
+
+def test_what_a_killed_backup_left_is_swept_up(trial: Trial, tmp_path: Path) -> None:
+    """Yesterday's part goes; one of today may still be written."""
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    old, new = (folder / f".{trial.engine.study.id}-{n}.log.gz.{n}.part" for n in (1, 2))
+    for part in (old, new):
+        part.touch()
+    os.utime(old, (0, 0))
+    back_up(trial.engine, folder, 2)
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_a_drill_tells_a_backup_that_is_not_this_log_s(trial: Trial, tmp_path: Path) -> None:
