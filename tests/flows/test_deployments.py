@@ -46,7 +46,7 @@ def test_prefect_deploy_and_neotorch_up_make_the_same(world: World) -> None:
 
 def test_the_names_in_the_file_are_the_flows_names(world: World) -> None:
     """Each entry leads to a flow, which has the name that the code looks its deployment up by."""
-    known = {names.JOURNEY, names.RECALCULATION, names.RECONCILIATION, names.TELLER}
+    known = {names.JOURNEY, names.RECALCULATION, names.RECONCILIATION, names.TELLER, names.PUTTING_BY}
     entries = read("prefect.yaml")["deployments"]
     assert {load_flow_from_entrypoint(e["entrypoint"]).name for e in entries} == {e["name"] for e in entries} == known
     assert {e["work_pool"]["name"] for e in entries} == {world.settings.work_pool}
