@@ -7,13 +7,19 @@ from pathlib import Path
 from prefect.client.schemas.objects import FlowRun
 
 from neotorch.domain import events as ev
-from tests.flows.world import World
+from tests.flows.world import World, until
 
 
 def night(world: World) -> FlowRun:
-    """Start the deployment as its schedule does, and wait for its end."""
+    """Start the deployment as its schedule does, and wait for its end, good or bad."""
     deployment = world.client.read_deployment_by_name("put-by/put-by")
-    return world.finished(world.client.create_flow_run_from_deployment(deployment.id).id)
+    started = world.client.create_flow_run_from_deployment(deployment.id)
+
+    def ended() -> FlowRun | None:
+        run = world.client.read_flow_run(started.id)
+        return run if run.state and run.state.is_final() else None
+
+    return until(ended, "the night's run to end")
 
 
 def test_the_night_leaves_a_backup_and_a_sheet(world: World, subject: str) -> None:
