@@ -103,7 +103,8 @@ def page(
         for one in several:
             got = found.get(one.name, Counted(0, 0, {}))
             figures = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in got.figures.items())
-            test = f"[{one.test.partition('::')[2] or one.test}](../tests/{one.test.partition('::')[0]})"
+            file, _, name = one.test.partition("::")
+            test = f"[{name}](../tests/{file}#{name})" if name else f"[{file}](../tests/{file})"
             yield (
                 f"| {one.promise} | {got.trials:,} ({one.trial}) | {got.failures} | {got.bound} | {figures or '-'} | {test} |"
             )

@@ -403,4 +403,5 @@ def test_any_sequence_agrees_with_the_plain_model() -> None:
     figures = {name: steps[name] for name in names}
     count("stateful machine", trials=steps.total() - killed, **figures, killed=killed)
     assert killed
-    assert all(figures.values())
+    if LONG:  # in the short form a step that is drawn seldom may not come
+        assert all(figures.values())

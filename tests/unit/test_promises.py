@@ -45,6 +45,6 @@ def test_counts_are_added_up_and_stand_on_the_page(tmp_path: Path) -> None:
     rows = "\n".join(page([asked], read(tmp_path / "counts"), 60))
     assert "## Recording" in rows
     assert (
-        "| Nothing is lost | 300 (kills) | 0 | 0.0099 | events 3000, on SQLite | [test_x](../tests/store/test_log.py) |"
+        "| Nothing is lost | 300 (kills) | 0 | 0.0099 | events 3000, on SQLite | [test_x](../tests/store/test_log.py#test_x) |"
         in rows
     )
