@@ -104,7 +104,7 @@ def page(
             got = found.get(one.name, Counted(0, 0, {}))
             figures = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in got.figures.items())
             file, _, name = one.test.partition("::")
-            test = f"[{name}](../tests/{file}#{name})" if name else f"[{file}](../tests/{file})"
+            test = f"[{name}](../tests/{file}#{name})" if name else f"`tests/{file}`"
             yield (
                 f"| {one.promise} | {got.trials:,} ({one.trial}) | {got.failures} | {got.bound} | {figures or '-'} | {test} |"
             )
